@@ -1,0 +1,1 @@
+"""The vmail command: parse, call, print."""

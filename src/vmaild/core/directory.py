@@ -1,0 +1,208 @@
+"""What the machine knows of its virtual domains: immutable values.
+
+`store` reads them from files, `formats` parses and renders them, `routing` decides with them. A `Directory`
+answers one question, "which domain bears this name?"; whoever implements it may load a domain only when it is
+first asked for, and must hand out the same snapshot for the whole of one decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from vmaild.address import Address
+from vmaild.core.findings import Finding
+
+
+class LookupFailed(Exception):
+    """Could not look: a file cannot be read or its definition is damaged. Never the same as "not there".
+
+    The first argument is for the administrator's log; the sender is told only Condition.LOOKUP_FAILED.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where something is written: a path and a line from 1 (0: the whole file)."""
+
+    path: str
+    line: int = 0
+
+    def __str__(self) -> str:
+        return f"{self.path}:{self.line}" if self.line else self.path
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A login of one virtual domain (one line of its passwd file)."""
+
+    login: str
+    """As written in the passwd file; names its mailbox and its home."""
+    uid: int
+    gid: int
+    full_name: str = ""
+    """The first of the comma-separated fields of gecos."""
+    home: str = ""
+    shell: str = ""
+    quota: int | None = None
+    """Bytes, from `quota=SIZE` in the fifth field of gecos ("other"); None: the domain's; 0: no limit."""
+    autoreply: bool = False
+    """Whether the owner has a vacation text in force."""
+    source: Source = Source("")
+
+
+@dataclass(frozen=True, slots=True)
+class ShadowEntry:
+    """One line of a shadow(5) file. Days are counted from 1970-01-01; None: empty field."""
+
+    login: str
+    password: str = field(repr=False)
+    """The hash as crypt(5) writes it. Empty or not a hash (`*`, `!...`): no password is right."""
+    last_change: int | None = None
+    expires: int | None = None
+    """The day on which the account expires (field 8)."""
+    source: Source = Source("")
+
+    @property
+    def locked(self) -> bool:
+        """Whether the account is suspended for logins (`!` before the hash, as `usermod -L` writes it)."""
+        return self.password.startswith(("!", "*"))
+
+
+@dataclass(frozen=True, slots=True)
+class AliasEntry:
+    """One entry of an alias file: a name and its targets, not yet interpreted."""
+
+    name: str
+    """As written, unquoted, without a domain."""
+    targets: tuple[str, ...]
+    """Each as written, with the quotes of aliases(5) resolved: `joe`, `\\\\joe`, `joe@example.org`,
+    `|command`, `/path`, `:include:/path`."""
+    source: Source = Source("")
+
+
+@dataclass(frozen=True, slots=True)
+class IncludeList:
+    """The targets of a file named by `:include:`, one `(target, source)` each."""
+
+    targets: tuple[tuple[str, Source], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AliasFile:
+    """One alias file of a domain, as it is in force."""
+
+    path: str
+    entries: Mapping[str, AliasEntry]
+    """By folded name."""
+    trusted: bool = True
+    """Whether only the site administrator can write it: only then commands, files and includes work."""
+    includes: Mapping[str, IncludeList] = field(default_factory=dict)
+    """By path; a path that is not a key could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class NoFallback:
+    """The sender gets an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackToAddress:
+    """`user@other`: everything goes to one address."""
+
+    address: Address
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackToDomain:
+    """`@other`: the same local part in another domain."""
+
+    domain: str
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackToName:
+    """`account`: a name of the same domain; it may be an alias."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class FallbackToCommand:
+    """`|command`."""
+
+    command: str
+
+
+Fallback = NoFallback | FallbackToAddress | FallbackToDomain | FallbackToName | FallbackToCommand
+
+
+@dataclass(frozen=True, slots=True)
+class DomainDefinition:
+    """One `domains/DOMAIN.toml`; only the name is mandatory."""
+
+    name: str
+    """Canonical (see address.canonical_domain)."""
+    mail_host: str = ""
+    addresses: tuple[str, ...] = ()
+    """Service addresses, each as ipaddress.ip_address prints it."""
+    aliases: tuple[str, ...] = ()
+    """Domain aliases, canonical."""
+    fallback: Fallback = NoFallback()
+    alias_files: tuple[str, ...] = ()
+    """At most two, searched after the implicit one."""
+    quota: int = 0
+    """Bytes per mailbox; 0: no limit."""
+    max_users: int = 0
+    match_full_name: bool = False
+    admins: tuple[str, ...] = ()
+    """Principals: `unix:alice` or `bob@va.toto.fr`."""
+    disabled: bool = False
+    certificate: str = ""
+    source: Source = Source("")
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """A domain as it is in force: its definition with its accounts and aliases."""
+
+    definition: DomainDefinition
+    accounts: Mapping[str, Account] = field(default_factory=dict)
+    """By folded login."""
+    full_names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Folded full name with dots for spaces -> folded logins; empty unless the domain matches full names."""
+    alias_files: tuple[AliasFile, ...] = ()
+    """In the order in which they are searched: implicit, extra 1, extra 2."""
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The domain's own canonical name."""
+        return self.definition.name
+
+
+class Directory(Protocol):
+    """What routing asks of the outside."""
+
+    def find(self, name: str) -> Domain | None:
+        """The domain whose name or domain alias is `name` (canonical); None: not ours.
+
+        Raises LookupFailed where it could not be looked up.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A Directory held in memory: for dry runs and tests."""
+
+    domains: Mapping[str, Domain]
+    """By canonical name."""
+
+    def find(self, name: str) -> Domain | None:
+        """See Directory."""
+        domain = self.domains.get(name)
+        if domain is not None:
+            return domain
+        return next((domain for domain in self.domains.values() if name in domain.definition.aliases), None)

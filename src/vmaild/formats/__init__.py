@@ -1,0 +1,1 @@
+"""Configuration files, pure: text <-> values."""

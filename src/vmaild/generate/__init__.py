@@ -1,0 +1,1 @@
+"""Configuration text for other programs, pure."""

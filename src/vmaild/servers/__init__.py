@@ -1,0 +1,1 @@
+"""Pumps between sockets and protocols."""
