@@ -89,3 +89,13 @@ class Rejected(_Outcome):
 
 
 Outcome = Delivered | Deferred | Rejected
+
+
+def exit_status(code: int, enhanced: str) -> int:
+    """The exit status that stands for a reply of another server: for programs that only have its numbers."""
+    for condition in Condition:
+        if (condition.code, condition.enhanced) == (code, enhanced):
+            return condition.exit_status
+    if code // 100 == 2:
+        return EX_OK
+    return EX_UNAVAILABLE if code // 100 == 5 else EX_TEMPFAIL

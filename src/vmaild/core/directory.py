@@ -185,6 +185,11 @@ class Domain:
 class Directory(Protocol):
     """What routing asks of the outside."""
 
+    @property
+    def delimiter(self) -> str:
+        """What parts a login from its sub-address, as in `bob+lists`; empty: there are no sub-addresses."""
+        ...
+
     def find(self, name: str) -> Domain | None:
         """The domain whose name or domain alias is `name` (canonical); None: not ours.
 
@@ -199,6 +204,7 @@ class Snapshot:
 
     domains: Mapping[str, Domain]
     """By canonical name."""
+    delimiter: str = "+"
 
     def find(self, name: str) -> Domain | None:
         """See Directory."""

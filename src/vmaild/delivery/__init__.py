@@ -1,1 +1,1 @@
-"""Carries out what routing decided."""
+"""Delivery: carries out what routing decided."""

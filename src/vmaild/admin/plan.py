@@ -1,0 +1,137 @@
+"""What a change would do, as values: decided first, shown or carried out after.
+
+The order of a plan's steps is the order in which they are carried out, chosen so that a machine that stops
+between any two of them is left with nothing worse than something half-made that is not in use yet.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+
+
+class Mail(Enum):
+    """What becomes of stored mail; the value is the word for it."""
+
+    CREATE = "created"
+    KEEP = "kept"
+    ARCHIVE = "archived"
+    DELETE = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class FileEdit:
+    """One file, as it was and as it will be."""
+
+    path: str
+    before: bytes | None = field(repr=False)
+    """None: there is no such file."""
+    after: bytes | None = field(repr=False)
+    """None: it will be gone from its place."""
+    secret: str = ""
+    """What to say instead of showing the content, such as `password of bob set`; for shadow files."""
+    moved_to: str = ""
+    """Where the file goes that leaves its place; empty: it is removed."""
+    passwd: bool = False
+    """Whether it is a passwd(5) file: old ones have the hash in the second field, which is not shown."""
+
+    @property
+    def diff(self) -> str:
+        """A unified diff, or the words that stand for one."""
+        if self.moved_to:
+            return f"{self.path} moved to {self.moved_to}\n"
+        if self.secret:
+            return f"{self.path}: {self.secret}\n"
+        lines = difflib.unified_diff(
+            self._shown(self.before),
+            self._shown(self.after),
+            self.path if self.before is not None else "/dev/null",
+            self.path if self.after is not None else "/dev/null",
+        )
+        shown = "".join(line if line.endswith("\n") else f"{line}{_NO_LINE_END}" for line in lines)
+        return shown or f"{self.path}: {'created, empty' if self.before is None else 'removed, it was empty'}\n"
+
+    def _shown(self, content: bytes | None) -> list[str]:
+        """The lines with their ends, which `splitlines` would also see at form feeds and the like."""
+        text = (content or b"").decode("utf-8", "surrogateescape")
+        if self.passwd:
+            text = _HASH.sub(r"\1x", text)
+        return [line for line in re.split(r"(?<=\n)", text) if line]
+
+
+_HASH = re.compile(r"^([^:\n]*:)[^:\n]{2,}(?=:)", re.MULTILINE)
+_NO_LINE_END = "\n\\ No newline at end of file\n"
+
+
+@dataclass(frozen=True, slots=True)
+class MailEffect:
+    """What becomes of one mailbox, or of all mailboxes of a domain."""
+
+    mail: Mail
+    domain: str
+    login: str = ""
+    """Empty: the whole domain."""
+    where: str = ""
+    """Where archived mail is, once it is there."""
+
+    def __str__(self) -> str:
+        what = f"mailbox of {self.login}@{self.domain}" if self.login else f"all mailboxes of {self.domain}"
+        return f"{what} {self.mail.value}" + (f" to {self.where}" if self.where else "")
+
+
+@dataclass(frozen=True, slots=True)
+class HomeEffect:
+    """What becomes of the home of an account, or of all homes of a domain."""
+
+    mail: Mail
+    path: str
+    moved_to: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path} {self.mail.value}" + (f" to {self.moved_to}" if self.moved_to else "")
+
+
+Step = FileEdit | MailEffect | HomeEffect
+
+
+@dataclass(frozen=True, slots=True)
+class Rerouted:
+    """An address whose mail will go elsewhere; `*@DOMAIN` stands for every address that nothing else names."""
+
+    address: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A change, decided."""
+
+    verb: str
+    """As on the command line: `user add`."""
+    domain: str
+    subject: str
+    """What it is done to: an address, a domain."""
+    summary: str
+    """What it does, as an infinitive: `add account bob@va.toto.fr`."""
+    steps: tuple[Step, ...] = ()
+    rerouted: tuple[Rerouted, ...] = ()
+    warnings: tuple[str, ...] = ()
+    carried_out: bool = False
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do at all."""
+        return any(isinstance(step, FileEdit) or step.mail is not Mail.KEEP for step in self.steps)
+
+    @property
+    def edits(self) -> tuple[FileEdit, ...]:
+        """The files it touches."""
+        return tuple(step for step in self.steps if isinstance(step, FileEdit))
+
+    @property
+    def effects(self) -> tuple[MailEffect | HomeEffect, ...]:
+        """What becomes of stored mail and homes."""
+        return tuple(step for step in self.steps if not isinstance(step, FileEdit))

@@ -1,0 +1,130 @@
+"""What is on disk, as one decision of the administration sees it: read anew, and nothing is written.
+
+An overlay puts what a change would write in the place of what is there, so that "after" is asked the very same
+questions as "before".
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+
+from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed, ShadowEntry
+from vmaild.core.permissions import Action, Actor, allowed
+from vmaild.core.site import Site
+from vmaild.formats.domain import parse_definition
+from vmaild.store.directory import FileDirectory
+from vmaild.store.files import Files, ReadFailed
+from vmaild.store.layout import Layout
+
+from vmaild.admin.plan import FileEdit
+from vmaild.admin.refusal import Refused
+
+
+class View:
+    """The configuration at one moment, and what `actor` may see of it."""
+
+    def __init__(
+        self, layout: Layout, site: Site, actor: Actor, overlay: Mapping[str, bytes | None] | None = None
+    ) -> None:
+        self.layout = layout
+        self.site = site
+        self.actor = actor
+        self.files = Files(overlay or {})
+        self.directory = FileDirectory(layout, site.recipient_delimiter, self.files, keep_copies=False)
+        self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
+        """For answers to the actor: the domains of others look like any outside domain."""
+
+    def with_edits(self, edits: tuple[FileEdit, ...]) -> View:
+        """What would be on disk after these edits."""
+        overlay = {**self.files.overlay, **{edit.path: edit.after for edit in edits}}
+        return View(self.layout, self.site, self.actor, overlay)
+
+    def find(self, name: str) -> Domain | None:
+        """The domain of that name or domain alias. Raises Refused where it cannot be looked up."""
+        try:
+            return self.directory.find(name)
+        except LookupFailed as failure:
+            raise Refused(str(failure), f"'vmail check {name}' shows what is wrong") from failure
+
+    def domain(self, name: str) -> Domain:
+        """As `find`; raises Refused where there is none."""
+        domain = self.find(name)
+        if domain is None:
+            raise Refused(f"there is no domain {name}", "'vmail domain list' shows which there are")
+        return domain
+
+    def password_of(self, domain: Domain, login: str) -> ShadowEntry | None:
+        """The shadow entry of a login. Raises Refused."""
+        try:
+            return self.directory.password_of(domain.name, login)
+        except LookupFailed as failure:
+            raise Refused(str(failure), "run it as root, or as a user who may read it") from failure
+
+    def definitions(self) -> Iterator[DomainDefinition]:
+        """The definitions of all domains, but those that are damaged."""
+        for name in self.directory.names():
+            path = self.definition_path(name)
+            text = self.text(path)
+            definition = parse_definition(text, name, path)[0] if text is not None else None
+            if definition is not None:
+                yield definition
+
+    def text(self, path: str) -> str | None:
+        """The text of a file, with what is no UTF-8 as surrogates; None: there is none. Raises Refused."""
+        try:
+            found = self.files.read(path)
+        except ReadFailed as failure:
+            raise Refused(str(failure), "run it as root, or as a user who may read it") from failure
+        return None if found is None else found[0]
+
+    def edit(self, path: str, text: str | None, *, secret: str = "", passwd: bool = False) -> list[FileEdit]:
+        """The edit that gives a file this text, or removes it (None); none where nothing would change."""
+        now = self.text(path)
+        if now == text:
+            return []
+        return [FileEdit(path, _encoded(now), _encoded(text), secret=secret, passwd=passwd)]
+
+    # A definition's file may be spelt in another case than the domain, and its companions then are as well.
+
+    def definition_path(self, domain: str) -> str:
+        """The definition of a domain, whether or not there is one."""
+        return self.layout.definition(self._stem(domain))
+
+    def passwd_path(self, domain: str) -> str:
+        """The accounts of a domain."""
+        return self.layout.passwd(self._stem(domain))
+
+    def shadow_path(self, domain: str) -> str:
+        """The passwords of a domain."""
+        return self.layout.shadow(self._stem(domain))
+
+    def aliases_path(self, domain: str) -> str:
+        """The implicit alias file of a domain."""
+        return self.layout.aliases(self._stem(domain))
+
+    def _stem(self, domain: str) -> str:
+        return self.directory.stem(domain)
+
+
+class _Theirs:
+    """A Directory of the domains that the actor may see."""
+
+    def __init__(self, directory: Directory, actor: Actor) -> None:
+        self._directory = directory
+        self._actor = actor
+
+    @property
+    def delimiter(self) -> str:
+        return self._directory.delimiter
+
+    def find(self, name: str) -> Domain | None:
+        try:
+            domain = self._directory.find(name)
+        except LookupFailed:
+            return None
+        return domain if domain and allowed(self._actor, Action.SEE, domain.definition) else None
+
+
+def _encoded(text: str | None) -> bytes | None:
+    return None if text is None else text.encode("utf-8", "surrogateescape")

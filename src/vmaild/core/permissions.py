@@ -1,0 +1,82 @@
+"""Who may do what: one pure answer, for the command line and the web alike.
+
+Site administrators may everything. A co-administrator, whom the definition of a domain names in `admins`, may
+see that domain and manage its accounts and its simple aliases. Its definition (fallback, quota, names, who its
+co-administrators are), and targets that run a command, write a file or read a list, stay with the site.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from vmaild.address import Address, AddressError, parse_address
+from vmaild.core.directory import DomainDefinition
+
+UNIX = "unix:"
+"""What the principal of a user of this machine starts with."""
+
+
+class Action(Enum):
+    """What somebody wants to do with a domain; the value completes "may not ... DOMAIN"."""
+
+    SEE = "see"
+    ACCOUNTS = "change accounts of"
+    ALIASES = "change aliases of"
+    PROGRAMS = "use commands, files and lists in aliases of"
+    DEFINITION = "change the definition of"
+
+
+_OF_CO_ADMINISTRATORS = {Action.SEE, Action.ACCOUNTS, Action.ALIASES}
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who asks."""
+
+    principal: str
+    """`unix:alice` or `bob@va.toto.fr`, as `canonical_principal` spells it."""
+    site_admin: bool = False
+    via: str = ""
+    """How they came to be that principal, for the audit log, such as `sudo: alice`."""
+
+    def __str__(self) -> str:
+        return f"{self.principal} ({self.via})" if self.via else self.principal
+
+
+def allowed(actor: Actor, action: Action, definition: DomainDefinition | None) -> bool:
+    """Whether `actor` may do that with a domain; None: a domain that has no readable definition."""
+    if actor.site_admin:
+        return True
+    if definition is None or action not in _OF_CO_ADMINISTRATORS:
+        return False
+    return any(same_principal(actor.principal, admin) for admin in definition.admins)
+
+
+def canonical_principal(text: str) -> str:
+    """The one spelling of a principal: `unix:NAME`, or an address with its login and domain folded.
+
+    Raises AddressError for anything else.
+    """
+    if text.startswith(UNIX):
+        name = text.removeprefix(UNIX)
+        if not name or not name.isprintable() or any(character in name for character in " :/"):
+            raise AddressError(f"'{name}' is not the name of a user of this machine")
+        return text
+    address = parse_address(text)
+    if not address.domain:
+        raise AddressError(f"'{text}' is neither unix:NAME nor an address")
+    return str(Address(address.key, address.domain))
+
+
+def same_principal(one: str, other: str) -> bool:
+    """Whether two spellings mean one principal; one that is damaged, written by hand perhaps, means nobody."""
+    try:
+        return canonical_principal(one) == canonical_principal(other)
+    except AddressError:
+        return False
+
+
+def is_simple(target: str) -> bool:
+    """Whether an alias target, unquoted, is a name or an address: no `|command`, `/file`, `:include:`."""
+    return not target.lstrip().startswith(("|", "/", ":"))

@@ -1,0 +1,234 @@
+"""vdeliver - delivery agent of virtual mail domains
+
+SYNOPSIS
+
+vdeliver [--root DIR] [-f SENDER] RECIPIENT...
+
+DESCRIPTION
+
+Reads one message on standard input and delivers it to every RECIPIENT (user@domain), each by the order alias,
+account, fallback. Meant to be called by the local mail transport agent. Where "vmail serve" is running the
+message goes through its socket; else vdeliver delivers itself.
+
+There is one exit status for all recipients, so it is all or nothing: when one of them is refused, the message
+is delivered to none, and standard error says which and why, fit for the sender's eyes.
+
+OPTIONS
+
+-f SENDER: the envelope sender. Empty, "<>" or "MAILER-DAEMON" is the null sender. Without it, the sender of a
+leading "From " line, else the null sender.
+
+--root DIR: prefix of every path; the default is VMAIL_ROOT, else none.
+
+EXIT STATUS
+
+As in sysexits(3): 0 the message is on disk for everybody; 64 wrong usage; 67 no such user; 68 no such domain;
+75 try again later; 69 and others, refused.
+
+FILES
+
+/run/vmail/lmtp.sock, /etc/vmail, /var/spool/vmail
+
+SEE ALSO
+
+vmail(1), vpop3d(8), vmail.toml(5), aliases(5), sysexits(3)
+"""  # noqa: D400, D405, D407, D412, D415  the form of a manual page
+
+# A process for each message: what is imported here is paid for each time. On the way through the server's
+# socket nothing but built-in modules is needed, so everything else is imported where it is.
+import os
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from vmaild.outcome import Outcome
+    from vmaild.protocol.lmtp_client import Result
+
+_BLOCK = 65536
+_EX_OK, _EX_USAGE, _EX_TEMPFAIL = 0, 64, 75  # sysexits(3); outcome.py has the table of the others
+_SERVER_TIME = 600
+"""Seconds that the server may take for one answer (RFC 5321 4.5.3.2.6: ten minutes after the content)."""
+
+
+def main() -> int:
+    """The command."""
+    try:
+        root, sender, recipients = _arguments(sys.argv[1:])
+    except _Usage as wrong:
+        print(wrong, file=sys.stderr if wrong.status else sys.stdout)
+        return wrong.status
+    try:
+        return _deliver(root, sender, recipients)
+    # Whatever it is, the message has to stay with the caller.
+    except Exception as error:
+        print(f"vdeliver: try again later: {type(error).__name__}", file=sys.stderr)
+        _log_exception()
+        return _EX_TEMPFAIL
+
+
+class _Usage(Exception):
+    def __init__(self, text: str, status: int = _EX_USAGE) -> None:
+        super().__init__(text)
+        self.status = status
+
+
+def _arguments(arguments: list[str]) -> tuple[str, str | None, list[str]]:
+    """Root, sender (None: not given), recipients. Raises _Usage."""
+    root = os.environ.get("VMAIL_ROOT", "")
+    sender = None
+    recipients: list[str] = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--":
+            recipients += rest
+        elif argument in {"-h", "--help"}:
+            raise _Usage((__doc__ or "").strip(), _EX_OK)
+        elif argument == "--version":
+            from vmaild import __version__
+
+            raise _Usage(f"vdeliver {__version__}", _EX_OK)
+        elif argument in {"-f", "--root"}:
+            value = next(rest, None)
+            if value is None:
+                raise _Usage(f"vdeliver: {argument} wants a value; see vdeliver --help")
+            if argument == "-f":
+                sender = value
+            else:
+                root = value
+        elif argument.startswith("--root="):
+            root = argument.removeprefix("--root=")
+        elif argument.startswith("-f"):
+            sender = argument.removeprefix("-f")
+        elif argument.startswith("-"):
+            raise _Usage(f"vdeliver: unknown option {argument}; see vdeliver --help")
+        else:
+            recipients.append(argument)
+    if not recipients:
+        raise _Usage("vdeliver: no recipient; usage: vdeliver [-f SENDER] RECIPIENT...")
+    return root, sender, recipients
+
+
+def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
+    """Deliver standard input; the exit status."""
+    first = _read()
+    if first.startswith(b"From "):
+        # The envelope line of mbox, which some MTAs put before what they pipe; it is no part of the message.
+        while b"\n" not in first and (more := _read()):
+            first += more
+        line, _, first = first.partition(b"\n")
+        if sender is None:
+            sender = os.fsdecode(line.split()[1]) if len(line.split()) > 1 else ""
+    if sender is None or sender in {"<>", "MAILER-DAEMON"}:
+        sender = ""
+    if any(c < " " or c == "\x7f" for c in "".join((sender, *recipients))):
+        print("vdeliver: control character in an address", file=sys.stderr)
+        return _EX_USAGE
+    results = _through_server(root, sender, recipients, _content(first))
+    if results is None:
+        return _without_server(root, sender, recipients, _content(first))
+    worst = _EX_OK
+    for recipient, code, enhanced, text in results:
+        if code // 100 != 2:
+            from vmaild.outcome import exit_status
+
+            worst = _worse(worst, exit_status(code, enhanced))
+            print(f"vdeliver: <{recipient}>: {code} {enhanced} {text}", file=sys.stderr)
+    return worst
+
+
+def _read() -> bytes:
+    return os.read(0, _BLOCK)
+
+
+def _content(first: bytes) -> "Iterator[bytes]":
+    while first:
+        yield first
+        first = _read()
+
+
+def _worse(one: int, other: int) -> int:
+    """Of two exit statuses the one to report: a message that may still be delivered is not given up."""
+    return _EX_TEMPFAIL if _EX_TEMPFAIL in {one, other} else one or other
+
+
+def _through_server(
+    root: str, sender: str, recipients: "Sequence[str]", content: "Iterator[bytes]"
+) -> "list[Result] | None":
+    """Hand the message to a running server; None: there is none, and nothing was read of the content."""
+    import _socket  # socket without the classes around it, which take longer to import than all the rest
+
+    server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
+    try:
+        server.settimeout(_SERVER_TIME)
+        server.connect(f"{root}/run/vmail/lmtp.sock")
+    except OSError:
+        return None
+    from vmaild.protocol.lmtp_client import converse, dialogue
+
+    run = dialogue("localhost", sender, recipients, content)
+    return converse(run, lambda: server.recv(_BLOCK), server.sendall)
+
+
+def _without_server(root: str, sender: str, recipients: "Sequence[str]", content: "Iterator[bytes]") -> int:
+    """Deliver in this process; the exit status."""
+    from vmaild.address import AddressError, parse_address
+    from vmaild.delivery.agent import Agent, Order
+    from vmaild.outcome import Condition, Rejected
+    from vmaild.store.content import Content
+    from vmaild.store.directory import FileDirectory
+    from vmaild.store.layout import layout
+    from vmaild.store.maildir import MaildirStore
+    from vmaild.store.site import load_site
+
+    where = layout(root)
+    site, _ = load_site(where)
+    directory = FileDirectory(where, site.recipient_delimiter)
+    agent = Agent(directory, MaildirStore(where.spool), defer_over_quota=site.delivery.over_quota == "defer")
+    orders: list[Order] = []
+    refused = _EX_OK
+    for recipient in recipients:
+        outcome: Outcome
+        order = None
+        try:
+            outcome, order = agent.accept(parse_address(recipient))
+        except AddressError as error:
+            outcome = Rejected(Condition.BAD_RECIPIENT, str(error))
+        if order is not None:
+            orders.append(order)
+        else:
+            refused = _worse(refused, _report(recipient, outcome))
+    if refused:
+        return refused
+    status = _EX_OK
+    with Content(where.incoming) as message:
+        for chunk in content:
+            message.append(chunk)
+            if site.delivery.max_size and message.size > site.delivery.max_size:
+                return _report(", ".join(recipients), Rejected(Condition.TOO_BIG))
+        message.finish()
+        for order, outcome in zip(orders, agent.deliver(sender, b"", orders, message), strict=True):
+            status = _worse(status, _report(str(order.recipient), outcome))
+    return status
+
+
+def _report(recipient: str, outcome: "Outcome") -> int:
+    status = outcome.condition.exit_status
+    if status:
+        print(f"vdeliver: <{recipient}>: {outcome}", file=sys.stderr)
+    return status
+
+
+def _log_exception() -> None:
+    """The whole story to the system's log; standard error may be shown to the sender."""
+    import syslog
+    import traceback
+
+    syslog.openlog("vdeliver", syslog.LOG_PID, syslog.LOG_MAIL)
+    for line in traceback.format_exc().splitlines():
+        syslog.syslog(syslog.LOG_ERR, line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

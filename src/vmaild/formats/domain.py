@@ -1,0 +1,245 @@
+"""The definition of one domain, `domains/DOMAIN.toml`: every key may be absent.
+
+What a definition says decides where mail goes, so a wrong value of a known key refuses the whole file; a key
+that is not known, which may be a newer version's, does not.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vmaild.address import Address, AddressError, canonical_domain, parse_address
+from vmaild.core.directory import (
+    DomainDefinition,
+    Fallback,
+    FallbackToAddress,
+    FallbackToCommand,
+    FallbackToDomain,
+    FallbackToName,
+    NoFallback,
+    Source,
+)
+from vmaild.core.findings import Finding
+from vmaild.formats import toml
+from vmaild.formats.parsed import FormatError, is_utf8, quoted
+from vmaild.formats.size import parse_size, render_size
+
+__all__ = [
+    "MAX_ALIAS_FILES",
+    "parse_absolute_path",
+    "parse_definition",
+    "parse_domain_name",
+    "parse_fallback",
+    "parse_principal",
+    "parse_service_address",
+    "parse_size",
+    "render_definition",
+    "render_fallback",
+    "render_size",
+    "settings_of",
+    "with_settings",
+]
+
+MAX_ALIAS_FILES = 2
+"""Extra alias files of one domain."""
+
+_FORMS = 'write "user@other.example", "@other.example", an account or alias, "|command", or "" to reject'
+
+
+def parse_definition(text: str, name: str, path: str) -> tuple[DomainDefinition | None, tuple[Finding, ...]]:
+    """The definition of the domain `name`, whose text was decoded as UTF-8 with surrogateescape.
+
+    None where it must not be trusted; then at least one finding is an error.
+    """
+    reading = toml.Reading(text, path)
+    try:
+        name = parse_domain_name(name)
+    except FormatError as error:
+        reading.refuse(0, f"the file's name: {error.problem}", "name it after the domain: DOMAIN.toml")
+        return None, tuple(reading.findings)
+    values = reading.table(reading.load(), _KEYS)
+    if len(values.get("alias_files", ())) > MAX_ALIAS_FILES:
+        reading.refuse(
+            reading.line_of("alias_files"),
+            f"alias_files names {len(values['alias_files'])} files",
+            f"keep {MAX_ALIAS_FILES} at most; the implicit one is always searched first",
+        )
+    if not reading.trusted:
+        return None, tuple(reading.findings)
+    if name in values.get("aliases", ()):
+        reading.warn(
+            reading.line_of("aliases"), f"aliases names the domain itself, {quoted(name)}", "remove it there"
+        )
+        values["aliases"] = tuple(alias for alias in values["aliases"] if alias != name)
+    definition = DomainDefinition(name=name, source=Source(path), **values)
+    fallback = definition.fallback
+    if isinstance(fallback, FallbackToDomain) and fallback.domain in {name, *definition.aliases}:
+        reading.warn(
+            reading.line_of("fallback"),
+            f"fallback {quoted(render_fallback(fallback))} leads back to this domain, so it finds nobody",
+            'name another domain, or write "" to reject',
+        )
+    return definition, tuple(reading.findings)
+
+
+def parse_fallback(text: str) -> Fallback:
+    """The fallback of a text: nothing, `user@other`, `@other`, `account` or `|command`. Raises FormatError."""
+    text = text.strip()
+    if not text:
+        return NoFallback()
+    if not text.isprintable():
+        raise FormatError(f"fallback {quoted(text)} {_unprintable(text)}", "remove it")
+    if text.startswith("|"):
+        if not text[1:].strip():
+            raise FormatError("there is no command after '|'", "write the path of a program after it")
+        return FallbackToCommand(text[1:].strip())
+    if text.startswith("@"):
+        return FallbackToDomain(parse_domain_name(text[1:]))
+    try:
+        address = parse_address(text)
+    except AddressError:
+        raise FormatError(f"{quoted(text)} is not a destination", _FORMS) from None
+    # Quotes hide these from routing, but a name that starts so means a command or a file everywhere else.
+    if text.startswith("/") or (not address.domain and address.local_part.startswith(("|", "/"))):
+        raise FormatError(f"{quoted(text)} is a file, or the name of none", _FORMS)
+    return FallbackToAddress(address) if address.domain else FallbackToName(address.local_part)
+
+
+def render_fallback(fallback: Fallback) -> str:
+    """The text that parse_fallback turns into the same fallback."""
+    match fallback:
+        case NoFallback():
+            return ""
+        case FallbackToAddress(Address(local_part, domain) as address):
+            return f'"{local_part}"@{domain}' if str(address).startswith(("|", "/")) else str(address)
+        case FallbackToDomain(domain):
+            return f"@{domain}"
+        case FallbackToName(name):
+            return str(Address(name))
+        case FallbackToCommand(command):
+            return f"|{command}"
+
+
+def parse_domain_name(text: str) -> str:
+    """A domain name in its canonical spelling; an address literal is none. Raises FormatError."""
+    try:
+        name = canonical_domain(text.strip())
+    except AddressError:
+        name = ""
+    if not name or name.startswith("["):
+        raise FormatError(f"{quoted(text)} is not a domain name", "write it like va.example.org")
+    return name
+
+
+def parse_service_address(text: str) -> str:
+    """An IP address of this machine as DomainDefinition has it. Raises FormatError."""
+    import ipaddress  # noqa: PLC0415  most deliveries find a definition in memory
+
+    try:
+        address = ipaddress.ip_address(text.strip())
+    except ValueError:
+        remedy = "write the address alone, like 172.16.0.1"
+        raise FormatError(f"{quoted(text)} is not an IP address", remedy) from None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    address = mapped or address
+    if address.is_unspecified or address.is_multicast:
+        raise FormatError(
+            f"{quoted(text)} is not the address of one machine", "write one that the domain has to itself"
+        )
+    return str(address)
+
+
+def parse_principal(text: str) -> str:
+    """Somebody who may administer: `unix:alice` or `bob@va.toto.fr`. Raises FormatError."""
+    if re.fullmatch(r"unix:[^\s:/@]+", text) and text.isprintable():
+        return text
+    try:
+        address = parse_address(text) if text.isprintable() and not text.startswith("unix:") else Address("")
+    except AddressError:
+        address = Address("")
+    if not address.domain:
+        raise FormatError(f"{quoted(text)} is nobody", 'write "unix:LOGIN" or "login@domain"')
+    return str(address)
+
+
+def parse_absolute_path(text: str) -> str:
+    """A path from the root on. Raises FormatError."""
+    if not text.startswith("/") or "\0" in text or "\n" in text:
+        raise FormatError(f"{quoted(text)} is not an absolute path", "write the whole path, from '/' on")
+    return text
+
+
+def settings_of(definition: DomainDefinition) -> dict[str, object]:
+    """The keys of a definition that differ from what an empty file says, as they stand in the file."""
+    empty = DomainDefinition(definition.name)
+    return {
+        key: _written(getattr(definition, key)) for key in _KEYS if getattr(definition, key) != getattr(empty, key)
+    } | ({"quota": render_size(definition.quota)} if definition.quota else {})
+
+
+def render_definition(definition: DomainDefinition) -> str:
+    """A new file that says what the definition does."""
+    return with_settings("", settings_of(definition))
+
+
+def with_settings(text: str, settings: Mapping[str, object | None]) -> str:
+    """Set keys, or remove those whose value is None; comments, order and the spelling of the rest stay.
+
+    Values are as settings_of gives them: str, int, bool, or a sequence of str. Raises ValueError where the
+    text is not TOML.
+    """
+    import tomlkit  # noqa: PLC0415  only for edits: it takes longer to load than all the rest
+
+    document = tomlkit.parse(text)
+    for key, value in settings.items():
+        wanted = list(value) if isinstance(value, list | tuple) else value
+        present = document.unwrap().get(key)
+        if wanted is None:
+            document.pop(key, None)
+        elif present != wanted or type(present) is not type(wanted):
+            if not (isinstance(wanted, list) and isinstance(present, list) and _change(document[key], wanted)):
+                document[key] = wanted
+    return tomlkit.dumps(document)
+
+
+def _change(array: Any, wanted: list[object]) -> bool:
+    """Bring a list of TOML to other values one by one, for the comments in it; whether that did it."""
+    for value in [value for value in array.unwrap() if value not in wanted]:
+        array.remove(value)
+    array.extend([value for value in wanted if value not in array])
+    return bool(array.unwrap() == wanted)
+
+
+def _written(value: object) -> object:
+    match value:
+        case NoFallback() | FallbackToAddress() | FallbackToDomain() | FallbackToName() | FallbackToCommand():
+            return render_fallback(value)
+        case tuple():
+            return list(value)
+        case _:
+            return value
+
+
+def _unprintable(text: str) -> str:
+    return "contains a control or invisible character" if is_utf8(text) else "is not UTF-8"
+
+
+def _or_empty(parse: Callable[[str], str]) -> Callable[[str], str]:
+    return lambda text: parse(text) if text.strip() else ""
+
+
+_KEYS: dict[str, toml.Key] = {
+    "mail_host": toml.text(_or_empty(parse_domain_name)),
+    "addresses": toml.texts(parse_service_address, "172.16.0.1"),
+    "aliases": toml.texts(parse_domain_name, "va.example.org"),
+    "fallback": toml.text(parse_fallback),
+    "alias_files": toml.texts(parse_absolute_path, "/etc/vmail/aliases.extra"),
+    "quota": toml.size(),
+    "max_users": toml.number(0),
+    "match_full_name": toml.flag(),
+    "admins": toml.texts(parse_principal, "unix:alice"),
+    "disabled": toml.flag(),
+    "certificate": toml.text(_or_empty(parse_absolute_path)),
+}

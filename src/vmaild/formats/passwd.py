@@ -1,0 +1,260 @@
+"""passwd(5): the accounts of a domain, as a real server's file has them.
+
+`login:password:uid:gid:gecos:home:shell`, one account a line. The password field is not used. The full name
+is the first of the comma-separated fields of gecos, where `&` stands for the capitalised login; the quota of
+an account is a word `quota=SIZE` of a later one (of the fifth, "other", where we write it), next to the words
+that pam_umask(8) looks for there. Of several lines with one login the first counts, as it does for getpwnam(3).
+
+An edit keeps what an Account does not hold: the password field, the rooms and telephones in gecos, other words.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vmaild.address import fold
+from vmaild.core.directory import Account, Source
+from vmaild.core.findings import Finding
+from vmaild.formats.edit import (
+    is_blank_or_comment,
+    line_at,
+    numbered_lines,
+    numbers_of,
+    with_line_appended,
+    with_lines_replaced,
+    without_lines,
+)
+from vmaild.formats.parsed import FormatError, Parsed, is_utf8, quoted
+from vmaild.formats.size import parse_size, render_size
+
+MAX_LOGIN = 64
+"""Octets of a login; RFC 5321 4.5.3.1.1 has the same bound for a local part."""
+MAX_ID = 2**32 - 2
+"""The largest uid and gid; one more is (uid_t) -1, "no user" to chown(2)."""
+
+_PLAIN_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_QUOTA = re.compile(r"(?<=[,\s])quota=([^,\s]*)", re.IGNORECASE)
+_UNWRITABLE = re.compile(r"[,:&]")
+_SHORTEST_HASH = 13
+"""Characters of a password of the classic DES crypt(3)."""
+_OTHER = 4
+"""Place of the field "other" among the comma-separated fields of gecos (chfn(1))."""
+
+
+def parse_passwd(text: str, path: str) -> Parsed[Account]:
+    """The accounts of a passwd file, whose text was decoded as UTF-8 with surrogateescape."""
+    accounts: list[Account] = []
+    findings: list[Finding] = []
+    lines: dict[str, int] = {}
+    for number, line in numbered_lines(text):
+        if is_blank_or_comment(line):
+            continue
+        try:
+            account, faults = _account(line, Source(path, number))
+            first = lines.setdefault(fold(account.login), number)
+            if first != number:
+                raise FormatError(
+                    f"login {quoted(account.login)} stands on line {first} already, which is in force",
+                    "remove one of the two lines",
+                )
+        except FormatError as error:
+            findings.append(error.at(path, number))
+            continue
+        accounts.append(account)
+        findings += (fault.at(path, number) for fault in faults)
+    return Parsed(tuple(accounts), tuple(findings))
+
+
+def render_account(account: Account) -> str:
+    """One line, without its line end. Raises FormatError for what a passwd file cannot hold."""
+    return _edited(":x:::::", account)
+
+
+def with_account(text: str, account: Account) -> str:
+    """Put the account on the line of its login, else at the end. Raises FormatError as render_account does."""
+    numbers = numbers_of(text, fold(account.login), _key)
+    if not numbers:
+        return with_line_appended(text, render_account(account))
+    return with_lines_replaced(text, numbers[:1], _edited(line_at(text, numbers[0]), account))
+
+
+def without_account(text: str, login: str) -> str:
+    """Take an account out, with any later line of the same login, which would come into force instead."""
+    return without_lines(text, numbers_of(text, fold(login), _key))
+
+
+def valid_login(login: str) -> str | None:
+    """What is wrong with a login, or None. A login names a folder and stands in mail addresses."""
+    if _PLAIN_LOGIN.fullmatch(login):
+        return None
+    problem = None
+    if not login:
+        problem = "is empty"
+    elif not is_utf8(login):
+        problem = "is not UTF-8"
+    elif any(map(str.isspace, login)):
+        problem = "contains a blank"
+    elif not login.isprintable():
+        problem = "contains a control or invisible character"
+    elif login in {".", ".."}:
+        problem = "is a name that every folder has already"
+    elif login.startswith(("-", "+", "#")):
+        problem = f"starts with '{login[0]}'"
+    elif len(login.encode()) > MAX_LOGIN:
+        problem = f"is longer than {MAX_LOGIN} bytes"
+    else:
+        # At sign and percent sign stand between login and domain in bob@va.toto.fr and bob%va.toto.fr.
+        bad = next((character for character in "/:@%" if character in login), None)
+        if bad is not None:
+            problem = f"contains '{bad}'"
+    return f"login {quoted(login)} {problem}" if problem else None
+
+
+def _key(line: str) -> str | None:
+    """The folded login of a good line."""
+    try:
+        return None if is_blank_or_comment(line) else fold(_fields(line)[0])
+    except FormatError:
+        return None
+
+
+def _fields(line: str) -> list[str]:
+    """The seven fields of a good line. Raises FormatError; never repeats the password field, which may be one."""
+    fields = line.split(":")
+    login = fields[0]
+    if line[0] in "+-":
+        raise FormatError(
+            f"{quoted(login)} is an entry of NIS, which is not read here",
+            "remove the line, and add each account that is to have mail",
+        )
+    if len(fields) != 7:
+        raise FormatError(
+            f"the line of {quoted(login)} has {_fields_of(len(fields))}, not 7",
+            "write login:x:uid:gid:full name:home:shell",
+        )
+    problem = valid_login(login)
+    if problem is not None:
+        raise FormatError(problem, "write a login of letters, digits, '.', '-' and '_'")
+    for name, value in (("uid", fields[2]), ("gid", fields[3])):
+        if not (value.isascii() and value.isdecimal() and len(value) <= 10 and int(value) <= MAX_ID):
+            raise FormatError(
+                f"{name} {quoted(value)} of {quoted(login)} is not a number from 0 to {MAX_ID}",
+                f"write the number, as 'id {login}' shows it",
+            )
+    if not line.isprintable():
+        for name, value in (("home", fields[5]), ("shell", fields[6])):
+            if not value.isprintable():
+                what = "has a control character" if is_utf8(value) else "is not UTF-8"
+                raise FormatError(
+                    f"{name} {quoted(value)} of {quoted(login)} {what}", "write it in UTF-8, or rename it"
+                )
+    return fields
+
+
+def _fields_of(count: int) -> str:
+    return "1 field" if count == 1 else f"{count} fields"
+
+
+def _account(line: str, source: Source) -> tuple[Account, list[FormatError]]:
+    """The account of a line, and what is wrong with its lesser parts. Raises FormatError for a line of no use."""
+    login, password, uid, gid, gecos, home, shell = _fields(line)
+    faults = []
+    if len(password) >= _SHORTEST_HASH and password[0] not in "*!":
+        faults.append(
+            FormatError(
+                f"the password of {quoted(login)} stands in this file, where it is not read",
+                "move it to the shadow file, as pwconv(8) does, and leave an x",
+            )
+        )
+    full_name, comma, _ = gecos.partition(",")
+    if "&" in full_name or not full_name.isascii():
+        full_name = _full_name(full_name, login)
+    quota = None
+    if comma:
+        try:
+            quota = _quota(gecos)
+        except FormatError as error:
+            problem = f"quota of {quoted(login)}: {error.problem}, so the quota of the domain is in force"
+            faults.append(FormatError(problem, error.remedy))
+    return Account(login, int(uid), int(gid), full_name, home, shell, quota, source=source), faults
+
+
+def _full_name(field: str, login: str) -> str:
+    """The full name in the first field of gecos. Old files are in Latin-1: such bytes are read so."""
+    name = field.replace("&", login[:1].upper() + login[1:])
+    if is_utf8(name):
+        return name
+    return (
+        "".join(
+            chr(ord(character) - 0xDC00) if "\udc80" <= character <= "\udcff" else character for character in name
+        )
+        .encode("utf-8", "replace")
+        .decode()
+    )
+
+
+def _quota(gecos: str) -> int | None:
+    place = gecos.find(",")
+    found = _QUOTA.search(gecos, place) if place >= 0 else None
+    if found is None:
+        return None
+    if not found[1]:
+        raise FormatError("'quota=' has no size", "write a size after it, such as quota=100M")
+    return parse_size(found[1])
+
+
+def _edited(line: str, account: Account) -> str:
+    """The line with the values of the account. What it says already stays spelt as it is."""
+    fields = line.split(":")
+    problem = valid_login(account.login)
+    if problem is not None:
+        raise FormatError(problem, "choose a login of letters, digits, '.', '-' and '_'")
+    fields[0] = account.login
+    for place, name, number in ((2, "uid", account.uid), (3, "gid", account.gid)):
+        if not fields[place] or int(fields[place]) != number:
+            if not 0 <= number <= MAX_ID:
+                raise FormatError(f"{name} {number} is out of range", f"give a number from 0 to {MAX_ID}")
+            fields[place] = str(number)
+    fields[4] = _edited_gecos(fields[4], account)
+    for place, name, value in ((5, "home", account.home), (6, "shell", account.shell)):
+        if fields[place] != value:
+            if ":" in value or not value.isprintable():
+                raise FormatError(
+                    f"{name} {quoted(value)} cannot stand in a passwd file",
+                    "give a path without ':' and control characters",
+                )
+            fields[place] = value
+    return ":".join(fields)
+
+
+def _edited_gecos(gecos: str, account: Account) -> str:
+    fields = gecos.split(",")
+    if _full_name(fields[0], account.login) != account.full_name:
+        if _UNWRITABLE.search(account.full_name) or not account.full_name.isprintable():
+            raise FormatError(
+                f"the full name {quoted(account.full_name)} cannot stand in a passwd file",
+                "give it without ',', ':', '&' and control characters",
+            )
+        fields[0] = account.full_name
+    gecos = ",".join(fields)
+    try:
+        if _quota(gecos) == account.quota:
+            return gecos
+    except FormatError:
+        if account.quota is None:
+            return gecos
+    return _with_quota(gecos, account.quota)
+
+
+def _with_quota(gecos: str, quota: int | None) -> str:
+    place = gecos.find(",")
+    if quota is None:
+        return gecos[:place] + _QUOTA.sub("", gecos[place:])
+    word = f"quota={render_size(quota)}"
+    found = _QUOTA.search(gecos, place) if place >= 0 else None
+    if found is not None:
+        return gecos[: found.start()] + word + gecos[found.end() :]
+    fields = gecos.split(",")
+    fields += [""] * (_OTHER + 1 - len(fields))
+    fields[_OTHER] = f"{fields[_OTHER]} {word}".lstrip()
+    return ",".join(fields)

@@ -1,0 +1,146 @@
+"""vmail.toml, the settings of the site: every table and every key may be absent.
+
+The same policy as for the definition of a domain: a wrong value of a known key refuses the whole file.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from vmaild.core.findings import Finding
+from vmaild.core.site import (
+    DeliverySettings,
+    Listen,
+    LmtpSettings,
+    OverQuota,
+    Pop3Settings,
+    Site,
+    SmtpSettings,
+    WebSettings,
+)
+from vmaild.formats import toml
+from vmaild.formats.domain import parse_absolute_path, parse_principal
+from vmaild.formats.parsed import FormatError, quoted
+
+MAX_SOCKET_PATH = 107
+"""Bytes of a socket's path (unix(7))."""
+
+_PORT = re.compile(r"[0-9]{1,5}")
+_RELAY = re.compile(r"smtp://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+
+
+def parse_site(text: str, path: str) -> tuple[Site | None, tuple[Finding, ...]]:
+    """The settings, from a text that was decoded as UTF-8 with surrogateescape.
+
+    None where they must not be trusted; then at least one finding is an error.
+    """
+    reading = toml.Reading(text, path)
+    tables = reading.load()
+    site: dict[str, Any] = {}
+    for name, values in tables.items():
+        if name not in _TABLES:
+            reading.unknown(name, _TABLES)
+        elif not isinstance(values, Mapping):
+            reading.refuse(reading.line_of(name), f"{name} is not a table", f"write [{name}] on a line of its own")
+        elif name == "site":
+            site |= reading.table(values, _TABLES[name], name)
+        else:
+            site[name] = _SETTINGS[name](**reading.table(values, _TABLES[name], name))
+    return Site(**site) if reading.trusted else None, tuple(reading.findings)
+
+
+def parse_listen(text: str) -> Listen:
+    """Where to listen: `127.0.0.1:110`, `*:110`, `[::1]:110` or `unix:/path`. Raises FormatError."""
+    if text.startswith("unix:"):
+        path = parse_absolute_path(text.removeprefix("unix:"))
+        if len(path.encode("utf-8", "surrogateescape")) > MAX_SOCKET_PATH:
+            raise FormatError(f"{quoted(text)} is too long for a socket", f"keep to {MAX_SOCKET_PATH} bytes")
+        return Listen(path=path)
+    host, colon, port = text.strip().rpartition(":")
+    if not colon or not host:
+        raise FormatError(f"{quoted(text)} is not an address and a port", _FORMS)
+    if not _PORT.fullmatch(port) or int(port) > 65535:
+        raise FormatError(
+            f"{quoted(port)} in {quoted(text)} is not a port", "write a number up to 65535 after the last ':'"
+        )
+    return Listen(_host(host, text), int(port))
+
+
+def _host(host: str, text: str) -> str:
+    import ipaddress  # noqa: PLC0415  most deliveries have no need of vmail.toml
+
+    if host == "*":
+        return host
+    in_brackets = host.startswith("[") and host.endswith("]")
+    try:
+        address = ipaddress.ip_address(host[1:-1] if in_brackets else host)
+    except ValueError:
+        raise FormatError(f"{quoted(host)} in {quoted(text)} is not an IP address", _FORMS) from None
+    if in_brackets != (address.version == 6):
+        raise FormatError(
+            f"{quoted(text)} is ambiguous", "write brackets around an IPv6 address, and around no other"
+        )
+    return str(address)
+
+
+def _user(name: str) -> str:
+    if name and (not re.fullmatch(r"[^\s:/@-][^\s:/@]*", name) or not name.isprintable()):
+        raise FormatError(f"{quoted(name)} is not a user of this machine", "write a login of /etc/passwd")
+    return name
+
+
+def _delimiter(text: str) -> str:
+    if text and (len(text) > 1 or text.isalnum() or text in '"@.\\' or text.isspace() or not text.isprintable()):
+        raise FormatError(f"{quoted(text)} cannot separate login and detail", 'write one sign such as "+", or ""')
+    return text
+
+
+def _relay(text: str) -> str:
+    found = _RELAY.fullmatch(text)
+    if text and (found is None or int(found[2] or 25) > 65535):
+        raise FormatError(f"{quoted(text)} is not a mail server", "write it like smtp://127.0.0.1:25")
+    return text
+
+
+def _over_quota(text: str) -> OverQuota:
+    try:
+        return OverQuota(text)
+    except ValueError:
+        raise FormatError(f"{quoted(text)} is no answer", 'write "reject" or "defer"') from None
+
+
+def _word(text: str) -> str:
+    if "\0" in text or not text:
+        raise FormatError(f"{quoted(text)} cannot be part of a command line", "remove it")
+    return text
+
+
+_FORMS = "write ADDRESS:PORT like 127.0.0.1:110 or [::1]:110, *:110 for every address, or unix:/path"
+_LISTEN = toml.texts(parse_listen, "127.0.0.1:110")
+_TABLES: dict[str, dict[str, toml.Key]] = {
+    "site": {
+        "admins": toml.texts(parse_principal, "unix:root"),
+        "user": toml.text(_user),
+        "recipient_delimiter": toml.text(_delimiter),
+        "demo": toml.flag(),
+    },
+    "pop3": {
+        "listen": _LISTEN,
+        "tls_listen": _LISTEN,
+        "workers": toml.number(1),
+        "native": toml.texts(_word, "/usr/sbin/ipop3d", unique=False),
+    },
+    "lmtp": {"listen": _LISTEN, "workers": toml.number(1)},
+    "smtp": {"listen": _LISTEN, "allow_remote": toml.flag()},
+    "web": {"listen": _LISTEN},
+    "delivery": {"relay": toml.text(_relay), "max_size": toml.size(), "over_quota": toml.text(_over_quota)},
+}
+_SETTINGS: dict[str, Callable[..., object]] = {
+    "pop3": Pop3Settings,
+    "lmtp": LmtpSettings,
+    "smtp": SmtpSettings,
+    "web": WebSettings,
+    "delivery": DeliverySettings,
+}

@@ -1,0 +1,84 @@
+"""vpop3d - POP3 server of virtual mail domains, for inetd
+
+SYNOPSIS
+
+vpop3d [NATIVE-DAEMON [ARG]...]
+
+DESCRIPTION
+
+Serves one POP3 connection on standard input, as inetd(8) starts it. The address that the client connected to
+settles the domain, before a byte is read: a bare login is enough there. A connection to any other address is
+handed, unread, to NATIVE-DAEMON, which serves the main domain of the host; without one it is served too, and
+the login has to name its domain (bob@example.org).
+
+The classic line of inetd.conf(5):
+
+pop-3 stream tcp nowait root /usr/sbin/tcpd /usr/sbin/vpop3d /usr/sbin/ipop3d
+
+A busy host is served better by "vmail serve", which listens itself and needs no process for a connection.
+
+EXIT STATUS
+
+0 when the session ended, 64 when standard input is not a connection, 78 for a damaged vmail.toml.
+
+FILES
+
+/etc/vmail/domains/DOMAIN.toml, /etc/vmail/passwd.DOMAIN, /etc/vmail/shadow.DOMAIN, /var/spool/vmail/DOMAIN/LOGIN
+
+See Also
+--------
+vmail(1), vdeliver(8), vmail.toml(5), inetd(8), tcpd(8)
+"""  # noqa: D400, D415  the form of a manual page
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import sys
+
+import uvloop
+
+from vmaild.outcome import EX_CONFIG, EX_OK, EX_USAGE
+from vmaild.servers.pop3d import Pop3Session, local_host
+from vmaild.servers.worker import give_up_root, pop3_service
+from vmaild.store.directory import FileDirectory
+from vmaild.store.layout import layout
+from vmaild.store.site import SiteUnusable, load_site
+
+
+def main() -> int:
+    """The command."""
+    native = sys.argv[1:]
+    if native and native[0] in {"-h", "--help"}:
+        print(__doc__)
+        return EX_OK
+    try:
+        connection = socket.socket(fileno=os.dup(0))
+        here = local_host(connection.getsockname())
+    except OSError:
+        print("vpop3d: standard input is not a connection; inetd(8) starts this program", file=sys.stderr)
+        return EX_USAGE
+    where = layout()
+    try:
+        site, _ = load_site(where)
+    except SiteUnusable as error:
+        print(f"vpop3d: {error}", file=sys.stderr)
+        return EX_CONFIG
+    directory = FileDirectory(where, site.recipient_delimiter)
+    if native and directory.domain_at(here) is None:
+        # The daemon finds the connection on its standard streams, as inetd would have given it.
+        os.execv(native[0], [os.path.basename(native[0]), *native[1:]])
+    give_up_root(site.user)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_session(Pop3Session(pop3_service(where, directory)), connection))
+    return EX_OK
+
+
+async def _session(session: Pop3Session, connection: socket.socket) -> None:
+    loop = asyncio.get_running_loop()
+    service = session.service
+    await loop.connect_accepted_socket(lambda: session, connection)
+    while service.sessions:
+        await asyncio.sleep(0.05)
+        service.log_out_the_silent()

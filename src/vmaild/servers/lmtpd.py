@@ -1,0 +1,259 @@
+"""The LMTP server, and its SMTP dialect: pumps between a socket and the protocol core.
+
+Recipients are decided in the event loop; a message is written to disk in a thread, and answered only then. The
+SMTP dialect serves trying things out: it listens on loopback unless the site says otherwise, and never relays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
+from email.utils import formatdate
+
+from vmaild import __version__
+from vmaild.delivery.agent import Agent, Order
+from vmaild.outcome import Condition, Deferred, Outcome, Rejected
+from vmaild.protocol.lmtp import (
+    Connection,
+    ConnectionClosed,
+    ContentChunk,
+    ContentEnded,
+    DataStarted,
+    Dialect,
+    Event,
+    Hello,
+    MailFrom,
+    Ready,
+    Recipient,
+    State,
+    TransactionReset,
+    Wait,
+)
+from vmaild.store.content import Content
+from vmaild.store.messages import StoreError, StoreFull
+
+log = logging.getLogger("vmaild.lmtp")
+
+SILENCE = 300.0
+"""Seconds a client may be silent (RFC 5321 4.5.3.2 asks for five minutes)."""
+
+
+@dataclass(slots=True)
+class LmtpService:
+    """What all connections of a worker share."""
+
+    agent: Agent
+    disk: Executor
+    incoming: str
+    """The folder for messages too large for memory."""
+    hostname: str
+    max_size: int
+    sessions: set[LmtpSession] = field(default_factory=set)
+
+    def protocol(self, dialect: Dialect) -> Callable[[], LmtpSession]:
+        """What makes the protocol of a new connection."""
+        return lambda: LmtpSession(self, dialect)
+
+    def log_out_the_silent(self) -> None:
+        """Close what has been silent for too long; called every few seconds."""
+        now = time.monotonic()
+        for session in list(self.sessions):
+            if now - session.active > SILENCE and not session.working:
+                session.close("You have been silent for too long")
+
+    def drain(self, *, now: bool) -> None:
+        """Let no transaction begin; with `now` end those that are in progress, delivering nothing of them."""
+        for session in list(self.sessions):
+            if now or session.state in (State.START, State.IDLE):
+                session.close("Service closing, try again later")
+
+
+class LmtpSession(asyncio.Protocol):
+    """One connection."""
+
+    def __init__(self, service: LmtpService, dialect: Dialect) -> None:
+        self._service = service
+        self._dialect = dialect
+        self._core = Connection(dialect, service.hostname, max_size=service.max_size)
+        self._transport: asyncio.Transport
+        self._client = "local"
+        self._hello = Hello("unknown", dialect.value)
+        self._sender = ""
+        self._orders: list[Order] = []
+        self._content: Content | None = None
+        self._failure: Outcome | None = None
+        """Why the content could not be kept, when that was noticed while it came."""
+        self._reading = self._writable = True
+        self.active = time.monotonic()
+        self.working = False
+        """Whether a thread is at work for this session."""
+
+    @property
+    def state(self) -> State:
+        """Where the dialogue stands."""
+        return self._core.state
+
+    # -- what the event loop calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Greet."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        peer = transport.get_extra_info("peername")
+        if isinstance(peer, tuple) and peer:
+            self._client = str(peer[0])
+        self._service.sessions.add(self)
+        transport.write(self._core.data_to_send())
+
+    def data_received(self, data: bytes) -> None:
+        """Take what the client said."""
+        self.active = time.monotonic()
+        self._core.receive_data(data)
+        self._pump()
+
+    def eof_received(self) -> bool:
+        """The client has said all it will; it may still read the answers."""
+        self._core.receive_data(b"")
+        self._pump()
+        return True
+
+    def pause_writing(self) -> None:
+        """The client does not read our answers: hold nothing more for it."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """Go on where pause_writing stopped."""
+        self._writable = True
+        self._pump()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Drop what has not been answered; a thread at work finishes, and closes the content itself."""
+        self._core.connection_lost()
+        self._service.sessions.discard(self)
+        if not self.working:
+            self._reset()
+
+    def close(self, text: str) -> None:
+        """End the dialogue from our side, unless a message is being written: its answer comes first."""
+        if self.working:
+            return
+        self._core.close(text)
+        if self._writable:
+            self._pump()
+        else:
+            self._transport.abort()
+
+    # -- inside
+
+    def _pump(self) -> None:
+        """Carry events out until there is none, then send what there is to say."""
+        core, transport = self._core, self._transport
+        while self._writable:
+            event = core.next_event()
+            if isinstance(event, Wait):
+                data = core.data_to_send()
+                if data:
+                    transport.write(data)
+                if event is not Wait.SEND_FIRST:
+                    break
+            elif isinstance(event, ConnectionClosed):
+                data = core.data_to_send()
+                if data:
+                    transport.write(data)
+                transport.close()
+                return
+            else:
+                self._carry_out(event)
+        reading = core.data_wanted and self._writable
+        if reading != self._reading and not transport.is_closing():
+            self._reading = reading
+            (transport.resume_reading if reading else transport.pause_reading)()
+
+    def _carry_out(self, event: Event) -> None:
+        match event:
+            case Hello():
+                self._hello = event
+            case MailFrom(sender):
+                self._reset()
+                self._sender = sender
+            case Recipient():
+                self._core.send(self._accept(event))
+            case DataStarted():
+                self._content = Content(self._service.incoming)
+                self._core.send(Ready())
+            case ContentChunk(data):
+                self._keep(lambda content: content.append(data))
+            case ContentEnded():
+                self._deliver()
+            case TransactionReset():
+                self._reset()
+
+    def _reset(self) -> None:
+        if self._content is not None:
+            self._content.close()
+        self._content, self._failure, self._orders = None, None, []
+
+    def _accept(self, event: Recipient) -> Outcome:
+        try:
+            outcome, order = self._service.agent.accept(event.address)
+        except Exception:
+            log.exception("%s: cannot be routed", event.address)
+            return Deferred(Condition.INTERNAL)
+        if order is not None:
+            self._orders.append(order)
+        elif self._dialect is Dialect.SMTP and outcome.condition is Condition.NOT_LOCAL:
+            return Rejected(Condition.NO_RELAY)
+        return outcome
+
+    def _keep(self, step: Callable[[Content], None]) -> None:
+        """Take a step with the content; what fails is told when the content has ended."""
+        if self._failure is not None or self._content is None:
+            return
+        try:
+            step(self._content)
+        except StoreFull as full:
+            log.error("%s", full)
+            self._failure = Deferred(Condition.SYSTEM_FULL)
+        except (StoreError, OSError):
+            log.exception("cannot keep a message")
+            self._failure = Deferred(Condition.INTERNAL)
+        if self._failure is not None:
+            self._content.close()
+
+    def _deliver(self) -> None:
+        self._keep(Content.finish)
+        content, orders = self._content, self._orders
+        if self._failure is not None or content is None:
+            self._core.send([self._failure or Deferred(Condition.INTERNAL)] * len(orders))
+            self._reset()
+            return
+        loop = asyncio.get_running_loop()
+        sender, trace = self._sender, self._trace(orders)
+        self.working = True
+
+        def work() -> list[Outcome]:
+            with content:
+                return self._service.agent.deliver(sender, trace, orders, content)
+
+        def back(future: Future[list[Outcome]]) -> None:
+            self.working = False
+            self.active = time.monotonic()
+            self._core.send(future.result())
+            self._reset()
+            if self._core.state is not State.CLOSED:
+                self._pump()
+
+        self._service.disk.submit(work).add_done_callback(lambda future: loop.call_soon_threadsafe(back, future))
+
+    def _trace(self, orders: list[Order]) -> bytes:
+        """The Received field (RFC 5321 4.4); recipients are named only where there is but one."""
+        recipient = f"\n\tfor <{orders[0].recipient}>" if len(orders) == 1 else ""
+        return (
+            f"Received: from {self._hello.name} ({self._client})\n"
+            f"\tby {self._service.hostname} (vmaild {__version__}) with {self._hello.protocol}{recipient};\n"
+            f"\t{formatdate(localtime=True)}\n"
+        ).encode("utf-8", "surrogateescape")

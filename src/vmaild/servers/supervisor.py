@@ -1,0 +1,270 @@
+"""The supervisor: binds every listener, keeps the workers alive, reloads and drains.
+
+SIGHUP reads vmail.toml again: new workers with the new settings, then the old ones drain. SIGTERM and SIGINT
+drain and end; a second one ends at once. A worker that dies is replaced; the listening sockets are the
+supervisor's, so connections that wait in them are not lost. Domains, accounts and aliases need no reload at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vmaild.core.site import Listen, Site
+from vmaild.protocol.lmtp import Dialect
+from vmaild.servers import worker
+from vmaild.servers.listeners import BindError, bind
+from vmaild.servers.worker import Door, Role
+from vmaild.store.atomic import make_folders
+from vmaild.store.directory import FileDirectory
+from vmaild.store.layout import Layout
+from vmaild.store.locks import LockTimeout, exclusive
+from vmaild.store.site import SiteUnusable, load_site
+
+log = logging.getLogger("vmaild.supervisor")
+
+_SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
+_MAX_PAUSE = 10.0
+"""Seconds between attempts to start a worker that dies at once."""
+_READY_TIME = 30.0
+
+
+class ServeError(Exception):
+    """The servers cannot be started; the text says why and what to do."""
+
+
+@dataclass(slots=True)
+class _Worker:
+    """A running worker; `role` and `number` say whose place it has."""
+
+    role: Role
+    number: int
+    generation: int
+    started: float
+    deaths: int = 0
+    """Of workers in this place that died right after their start, one after the other."""
+
+
+@dataclass(slots=True)
+class _Vacancy:
+    role: Role
+    number: int
+    due: float
+    deaths: int
+
+
+@dataclass(slots=True)
+class Supervisor:
+    """The servers of one root."""
+
+    layout: Layout
+    site: Site
+    directory: FileDirectory
+    listeners: dict[tuple[str, Listen], list[socket.socket]] = field(default_factory=dict)
+    workers: dict[int, _Worker] = field(default_factory=dict)
+    vacancies: list[_Vacancy] = field(default_factory=list)
+    generation: int = 0
+    lifeline: tuple[int, int] = (-1, -1)
+    """A pipe whose writing end only the supervisor has: its end tells workers that they are alone."""
+    lock: int = -1
+    """The descriptor that holds this root's lock."""
+
+    def bind(self, site: Site) -> None:
+        """Listen where `site` says, keeping what is bound already. Raises BindError and then changes nothing."""
+        wanted = {("pop3", listen) for listen in site.pop3.listen}
+        wanted |= {("lmtp", listen) for listen in site.lmtp.listen}
+        wanted |= {("smtp", listen) for listen in site.smtp.listen}
+        fresh: dict[tuple[str, Listen], list[socket.socket]] = {}
+        try:
+            for key in sorted(wanted - self.listeners.keys(), key=str):
+                fresh[key] = bind(key[1], self.layout.path(key[1].path))
+        except BindError:
+            _close(fresh)
+            raise
+        _close({key: self.listeners.pop(key) for key in self.listeners.keys() - wanted})
+        self.listeners |= fresh
+
+    def staff(self) -> None:
+        """Start a new generation of workers."""
+        self.generation += 1
+        for role, number in ((Role.POP3, self.site.pop3.workers), (Role.LMTP, self.site.lmtp.workers)):
+            if self.doors(role):
+                for place in range(number):
+                    self.start(role, place, 0)
+
+    def doors(self, role: Role) -> list[Door]:
+        """The listening sockets of a role."""
+        spoken: dict[str, Role | Dialect] = {"pop3": Role.POP3, "lmtp": Dialect.LMTP, "smtp": Dialect.SMTP}
+        return [
+            Door(listener, spoken[kind])
+            for (kind, _), listeners in self.listeners.items()
+            if (kind == "pop3") is (role is Role.POP3)
+            for listener in listeners
+        ]
+
+    def start(self, role: Role, number: int, deaths: int) -> None:
+        """Start one worker and wait until it serves, or has died."""
+        reading, writing = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reading)
+            self.become_worker(role, writing)
+        os.close(writing)
+        self.workers[pid] = _Worker(role, number, self.generation, time.monotonic(), deaths)
+        select.select([reading], [], [], _READY_TIME)
+        os.close(reading)
+
+    def become_worker(self, role: Role, ready: int) -> None:
+        """The child's side of a fork; does not return."""
+        status = 1
+        try:
+            for number in (signal.SIGTERM, signal.SIGCHLD):
+                signal.signal(number, signal.SIG_DFL)
+            # A terminal's Ctrl-C reaches the whole group: it is the supervisor who ends the workers.
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            os.close(self.lifeline[1])
+            os.close(self.lock)  # a worker that outlives its supervisor must not keep the next one out
+            worker.run(self.layout, self.site, self.directory, self.doors(role), self.lifeline[0], ready)
+            status = 0
+        except BaseException:
+            log.exception("%s worker failed", role.value)
+        finally:
+            logging.shutdown()
+            sys.stdout.flush()
+            os._exit(status)
+
+    def reap(self) -> None:
+        """Note which workers ended; the places of those that should not have are vacant."""
+        while self.workers:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if pid == 0:
+                return
+            ended = self.workers.pop(pid, None)
+            if ended is None or ended.generation != self.generation:
+                continue
+            log.error("%s worker %d ended (%s), starting another", ended.role.value, pid, _how(status))
+            young = time.monotonic() - ended.started < 1
+            deaths = ended.deaths + 1 if young else 0
+            pause = min(0.1 * 2**deaths, _MAX_PAUSE) if young else 0.0
+            self.vacancies.append(_Vacancy(ended.role, ended.number, time.monotonic() + pause, deaths))
+
+    def fill(self) -> float:
+        """Start workers where places are vacant; seconds until the next attempt."""
+        now = time.monotonic()
+        for vacancy in [vacancy for vacancy in self.vacancies if vacancy.due <= now]:
+            self.vacancies.remove(vacancy)
+            self.start(vacancy.role, vacancy.number, vacancy.deaths)
+        return min((vacancy.due - now for vacancy in self.vacancies), default=60.0)
+
+    def reload(self) -> None:
+        """Serve by the settings as they are now; with wrong ones, go on with the old."""
+        try:
+            site, findings = load_site(self.layout)
+            for finding in findings:
+                log.warning("%s", finding)
+            self.bind(site)
+        except (SiteUnusable, BindError) as error:
+            log.error("not reloaded: %s", error)
+            return
+        old = list(self.workers)
+        self.site = site
+        self.directory = FileDirectory(self.layout, site.recipient_delimiter)
+        self.directory.names()
+        self.vacancies.clear()
+        self.staff()
+        self.tell(old, signal.SIGTERM)
+        log.info("reloaded %s", self.layout.site)
+
+    def tell(self, pids: list[int], number: signal.Signals) -> None:
+        """Send a signal to workers."""
+        for pid in pids:
+            if pid in self.workers:
+                os.kill(pid, number)
+
+    def run(self) -> None:
+        """Until SIGTERM or SIGINT: carry out signals, replace what died."""
+        while True:
+            info = signal.sigtimedwait(_SIGNALS, max(0.01, self.fill()))
+            match info.si_signo if info else None:
+                case signal.SIGHUP:
+                    self.reload()
+                case signal.SIGCHLD:
+                    self.reap()
+                case signal.SIGTERM | signal.SIGINT:
+                    return
+
+    def end(self) -> None:
+        """Drain: no new connections, sessions in progress finish, then all workers are gone."""
+        self.generation += 1
+        _close(self.listeners)
+        self.tell(list(self.workers), signal.SIGTERM)
+        deadline = time.monotonic() + worker.DRAIN_TIME + 5
+        while self.workers:
+            info = signal.sigtimedwait(_SIGNALS, max(0.0, deadline - time.monotonic()))
+            if info is None:
+                self.tell(list(self.workers), signal.SIGKILL)
+                deadline += 5
+            elif info.si_signo in (signal.SIGTERM, signal.SIGINT):
+                self.tell(list(self.workers), signal.SIGTERM)
+            self.reap()
+
+
+def serve(layout: Layout, *, on_ready: Callable[[Site], None] | None = None) -> int:
+    """Serve everything that vmail.toml enables, in the foreground, until told to end; the exit status.
+
+    Raises ServeError (and SiteUnusable) when the servers cannot be started.
+    """
+    site, findings = load_site(layout)
+    for finding in findings:
+        log.warning("%s", finding)
+    make_folders(layout.run, 0o755)
+    try:
+        with exclusive(f"{layout.run}/serve.lock", 0) as lock:
+            return _serve(layout, site, lock, on_ready)
+    except LockTimeout as taken:
+        raise ServeError(f"already running: {taken}; stop that one first") from taken
+
+
+def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], None] | None) -> int:
+    # Blocked at once: from here on they wait for sigtimedwait, and none is missed.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    directory = FileDirectory(layout, site.recipient_delimiter)
+    directory.names()  # before the fork: what all workers need is read once and shared
+    supervisor = Supervisor(layout, site, directory, lifeline=os.pipe(), lock=lock)
+    try:
+        supervisor.bind(site)
+    except BindError as error:
+        raise ServeError(str(error)) from error
+    make_folders(layout.incoming, 0o700)
+    supervisor.staff()
+    log.info("serving %d domains", len(directory.names()))
+    if on_ready is not None:
+        on_ready(site)
+    supervisor.run()
+    log.info("ending: sessions in progress may finish")
+    supervisor.end()
+    for listen in site.lmtp.listen:
+        if listen.path:
+            os.unlink(layout.path(listen.path))
+    return 0
+
+
+def _close(listeners: dict[tuple[str, Listen], list[socket.socket]]) -> None:
+    for sockets in listeners.values():
+        for listener in sockets:
+            listener.close()
+
+
+def _how(status: int) -> str:
+    if os.WIFSIGNALED(status):
+        return signal.Signals(os.WTERMSIG(status)).name
+    return f"status {os.waitstatus_to_exitcode(status)}"

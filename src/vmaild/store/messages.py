@@ -1,0 +1,154 @@
+"""The seam behind which messages are kept: mailboxes, maildrops, and what may go wrong with them.
+
+`MessageStore` is all that delivery, POP3 and administration know of mailboxes. How a mailbox is kept is the
+business of whoever implements it: `maildir.MaildirStore` today, objects in a remote store another day. Every
+call may block and may come from any thread.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO, Protocol
+
+if TYPE_CHECKING:
+    from vmaild.store.content import Content
+
+
+class StoreError(Exception):
+    """A mailbox could not be used; the text is for the log, not for the peer."""
+
+
+class StoreFull(StoreError):
+    """No space left for anybody (ENOSPC) or for this owner (EDQUOT)."""
+
+
+class StoreFailed(StoreError):
+    """The system reported an error other than a lack of space."""
+
+
+class OverQuota(StoreError):
+    """The message does not fit in what the mailbox's quota leaves."""
+
+
+class MaildropBusy(StoreError):
+    """Another session has the maildrop (RFC 1939 section 4, exclusive-access lock)."""
+
+
+class MessageGone(StoreError):
+    """Somebody else has removed the message since the maildrop was opened."""
+
+
+def store_failure(doing: str, error: OSError) -> StoreFull | StoreFailed:
+    """The exception that stands for an error of the system, to be raised from it."""
+    kind = StoreFull if error.errno in {errno.ENOSPC, errno.EDQUOT} else StoreFailed
+    return kind(f"{doing}: {error}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """Whose messages: an account's, by domain (canonical) and login (as its passwd line spells it)."""
+
+    domain: str
+    login: str
+
+    def __str__(self) -> str:
+        return f"{self.login}@{self.domain}"
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a mailbox holds; bytes as stored, with LF line ends, as a quota counts them."""
+
+    messages: int
+    bytes: int
+
+
+class Maildrop(Protocol):
+    """POP3's exclusive snapshot of a mailbox: what comes later is not in it (RFC 1939 section 5).
+
+    Messages are named by their index from 0, in the order of their arrival.
+    """
+
+    @property
+    def sizes(self) -> list[int]:
+        """Octets of each message as POP3 transmits it, with CRLF line ends. Not to be changed."""
+        ...
+
+    @property
+    def uids(self) -> list[str]:
+        """A name for each message, fit for UIDL: 1 to 70 characters of 0x21 to 0x7E (RFC 1939 section 7).
+
+        Unique in the maildrop, and the same for as long as the message exists, through new flags, restarts
+        and a move of the mailbox to another machine. Not to be changed.
+        """
+        ...
+
+    def open_message(self, index: int) -> BinaryIO:
+        """Open one message, as stored (LF line ends), for reading piece by piece; the caller closes it.
+
+        Raises MessageGone, StoreFailed; reading may raise OSError.
+        """
+        ...
+
+    def delete(self, indices: Iterable[int]) -> int:
+        """Remove messages for good and return how many could not be removed.
+
+        A message that is gone already counts as removed; what arrived after the snapshot is not touched.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the next session in. May be called again."""
+        ...
+
+
+class MessageStore(Protocol):
+    """All mailboxes. A mailbox need not be created before it is used; one that was never used is empty."""
+
+    def deliver(self, mailbox: Mailbox, header: bytes, content: Content, quota: int) -> None:
+        """Put a message in a mailbox; it is durable when this returns.
+
+        `header` is put before the content: whole header lines with LF ends, such as Return-Path. `quota` is
+        the mailbox's limit in bytes, 0 for none.
+
+        Raises OverQuota, StoreFull or StoreFailed, and then nothing of the message is to be seen.
+        """
+        ...
+
+    def open_maildrop(self, mailbox: Mailbox) -> Maildrop:
+        """Take the exclusive lock and the snapshot, or raise MaildropBusy, StoreFull or StoreFailed."""
+        ...
+
+    def exists(self, mailbox: Mailbox) -> bool:
+        """Whether the mailbox has been created, on purpose or by its first use."""
+        ...
+
+    def usage(self, mailbox: Mailbox) -> Usage:
+        """Count what is in the mailbox now. Raises StoreFailed."""
+        ...
+
+    def create(self, mailbox: Mailbox) -> None:
+        """Create a mailbox, unless it exists. Raises StoreFull, StoreFailed."""
+        ...
+
+    def archive(self, mailbox: Mailbox, stamp: str) -> str:
+        """Set a mailbox with all its messages aside, so that a new account of that name starts empty.
+
+        `stamp` tells several archived mailboxes of one login apart, such as `20250131T120000`. Returns where
+        it is now, for people to read; empty where there was none. Raises StoreFull, StoreFailed.
+        """
+        ...
+
+    def remove(self, mailbox: Mailbox) -> None:
+        """Remove a mailbox with all its messages for good, if there is one. Raises StoreFull, StoreFailed."""
+        ...
+
+    def archive_domain(self, domain: str, stamp: str) -> str:
+        """Set all mailboxes of a domain aside; see `archive`."""
+        ...
+
+    def remove_domain(self, domain: str) -> None:
+        """Remove all mailboxes of a domain for good; see `remove`."""
+        ...

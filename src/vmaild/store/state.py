@@ -1,0 +1,151 @@
+"""State that is not configuration, in SQLite through SQLAlchemy: `/var/lib/vmail/vmail.sqlite`.
+
+Today the audit log: every change of the administration, by whom, and how it ended. A record is written before
+the first file is touched and completed after the last, so a machine that stopped in between says so itself
+(outcome `begun`). The write-ahead log lets readers and one writer work at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from vmaild.store.atomic import NEW_FILE, inherit_owner, make_folders
+from vmaild.store.layout import Layout
+from vmaild.store.locks import LockTimeout, exclusive
+
+if TYPE_CHECKING:
+    import sqlite3
+
+    from sqlalchemy import Connection, Engine, MetaData, Table
+
+SCHEMA = 1
+"""PRAGMA user_version of a database as this version writes it."""
+BUSY = 10.0
+"""Seconds to wait for another writer."""
+
+BEGUN, DONE = "begun", "done"
+
+
+class StateUnusable(Exception):
+    """The database cannot be used; the text names it and says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """One change: who did what to whom, and how it ended. Never holds a password or a hash."""
+
+    actor: str
+    verb: str
+    domain: str
+    subject: str
+    summary: str
+    at: str = ""
+    """UTC, ISO 8601; given by the log."""
+    outcome: str = BEGUN
+    """`begun`, `done`, or `failed: why`."""
+
+
+class AuditLog:
+    """The audit log of a layout; the database is created with its first record."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._layout = layout
+        self._path = f"{layout.state}/vmail.sqlite"
+        self._prepared: tuple[Engine, Table] | None = None
+
+    def begin(self, record: AuditRecord) -> int:
+        """Write down what is about to be done; returns the record's number. Raises StateUnusable."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._transaction() as (connection, audit):
+            values = asdict(record) | {"at": at, "outcome": BEGUN}
+            result = connection.execute(audit.insert().values(values))
+            return int(result.lastrowid)
+
+    def complete(self, number: int, outcome: str = DONE) -> None:
+        """Write down how it ended. Raises StateUnusable."""
+        with self._transaction() as (connection, audit):
+            connection.execute(audit.update().where(audit.c.number == number).values(outcome=outcome))
+
+    def records(self, limit: int = 1000) -> list[AuditRecord]:
+        """The last records, oldest first. Raises StateUnusable."""
+        if not os.path.exists(self._path):
+            return []
+        with self._transaction() as (connection, audit):
+            newest = connection.execute(audit.select().order_by(audit.c.number.desc()).limit(limit))
+            rows = [dict(row) for row in newest.mappings()]
+        for row in rows:
+            del row["number"]
+        return [AuditRecord(**row) for row in reversed(rows)]
+
+    @contextmanager
+    def _transaction(self) -> Iterator[tuple[Connection, Table]]:
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  half a second that most commands need not pay
+
+        try:
+            if self._prepared is None:
+                self._prepared = self._prepare()
+            engine, audit = self._prepared
+            with engine.begin() as connection:
+                yield connection, audit
+        except SQLAlchemyError as error:
+            raise StateUnusable(f"{self._path}: {getattr(error, 'orig', None) or error}") from error
+        except (OSError, LockTimeout) as error:
+            raise StateUnusable(f"{self._path}: {error}") from error
+
+    def _prepare(self) -> tuple[Engine, Table]:
+        """Open the database, and create or complete what is missing of it."""
+        make_folders(self._layout.state, 0o755)
+        make_folders(self._layout.run, 0o755)
+        if not os.path.exists(self._path):
+            with suppress(FileExistsError):
+                fd = os.open(self._path, NEW_FILE, 0o640)
+                inherit_owner(fd, self._layout.state)
+                os.close(fd)
+        engine, metadata, audit = _engine(self._path)
+        if _version(engine) < SCHEMA:
+            # Two commands may be the first at one moment, and a change of the journal's mode waits for nobody.
+            with exclusive(self._layout.lock("state"), BUSY):
+                _upgrade(engine, metadata)
+        return engine, audit
+
+
+def _engine(path: str) -> tuple[Engine, MetaData, Table]:
+    from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, event  # noqa: PLC0415  see above
+    from sqlalchemy.pool import NullPool  # noqa: PLC0415  see above
+
+    metadata = MetaData()
+    text = [Column(name, String, nullable=False) for name in AuditRecord.__dataclass_fields__]
+    audit = Table("audit", metadata, Column("number", Integer, primary_key=True), *text, sqlite_autoincrement=True)
+    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY})
+
+    # sqlite3 would begin a transaction only at the first write, when another writer may have been faster.
+    @event.listens_for(engine, "connect")
+    def _leave_transactions_to_us(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    return engine, metadata, audit
+
+
+def _version(engine: Engine) -> int:
+    with closing(engine.raw_connection()) as connection:
+        version = int(connection.cursor().execute("PRAGMA user_version").fetchone()[0])
+    if version > SCHEMA:
+        raise OSError(f"written by a newer vmaild (schema {version}, this one knows {SCHEMA})")
+    return version
+
+
+def _upgrade(engine: Engine, metadata: MetaData) -> None:
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA journal_mode = WAL")
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        connection.exec_driver_sql(f"PRAGMA user_version = {SCHEMA}")
