@@ -13,6 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from typing import cast
 
 from vmaild import __version__
 from vmaild.delivery.agent import Agent, Order
@@ -101,13 +102,12 @@ class LmtpSession(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Greet."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
         peer = transport.get_extra_info("peername")
         if isinstance(peer, tuple) and peer:
             self._client = str(peer[0])
         self._service.sessions.add(self)
-        transport.write(self._core.data_to_send())
+        self._transport.write(self._core.data_to_send())
 
     def data_received(self, data: bytes) -> None:
         """Take what the client said."""

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar
+from typing import BinaryIO, TypeVar, cast
 
 from vmaild import __version__
 from vmaild.address import AddressError, canonical_domain, fold
@@ -148,14 +148,13 @@ class Pop3Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Settle the domain, greet."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
         self._client = local_host(transport.get_extra_info("peername"))
         here = local_host(transport.get_extra_info("sockname"))
         self._domain = self.service.directory.domain_at(here) if here else None
         self._core = Connection(self._domain, __version__)
         self.service.sessions.add(self)
-        transport.write(self._core.data_to_send())
+        self._transport.write(self._core.data_to_send())
 
     def data_received(self, data: bytes) -> None:
         """Take what the client said."""

@@ -7,6 +7,7 @@ supervisor's, so connections that wait in them are not lost. Domains, accounts a
 
 from __future__ import annotations
 
+import ipaddress
 import logging
 import os
 import select
@@ -82,6 +83,12 @@ class Supervisor:
         wanted |= {("lmtp", listen) for listen in site.lmtp.listen}
         wanted |= {("smtp", listen) for listen in site.smtp.listen}
         fresh: dict[tuple[str, Listen], list[socket.socket]] = {}
+        for listen in site.smtp.listen:
+            if not (site.smtp.allow_remote or _is_loopback(listen)):
+                raise BindError(
+                    f"cannot listen on {listen}: SMTP here is for trying out, on loopback only; "
+                    "listen on 127.0.0.1, or set smtp.allow_remote = true"
+                )
         try:
             for key in sorted(wanted - self.listeners.keys(), key=str):
                 fresh[key] = bind(key[1], self.layout.path(key[1].path))
@@ -262,6 +269,10 @@ def _close(listeners: dict[tuple[str, Listen], list[socket.socket]]) -> None:
     for sockets in listeners.values():
         for listener in sockets:
             listener.close()
+
+
+def _is_loopback(listen: Listen) -> bool:
+    return bool(listen.path) or (listen.host != "*" and ipaddress.ip_address(listen.host).is_loopback)
 
 
 def _how(status: int) -> str:

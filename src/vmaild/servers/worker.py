@@ -94,7 +94,13 @@ def lmtp_service(layout: Layout, site: Site, directory: FileDirectory) -> LmtpSe
     """The LMTP service of one process."""
     agent = Agent(directory, MaildirStore(layout.spool), defer_over_quota=site.delivery.over_quota == "defer")
     writers = ThreadPoolExecutor(_WRITERS, "disk")
-    return LmtpService(agent, writers, layout.incoming, socket.getfqdn(), site.delivery.max_size)
+    return LmtpService(agent, writers, layout.incoming, _hostname(), site.delivery.max_size)
+
+
+def _hostname() -> str:
+    """The name that greetings and Received fields bear."""
+    full = socket.getfqdn()
+    return socket.gethostname() if full.startswith("localhost") else full
 
 
 async def _serve(

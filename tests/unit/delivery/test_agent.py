@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from vmaild.address import parse_address
+from vmaild.delivery.agent import Agent, Order
+from vmaild.outcome import Condition, Deferred, Delivered, Rejected
+from vmaild.store.content import Content
+from vmaild.store.directory import FileDirectory
+from vmaild.store.layout import Layout
+from vmaild.store.maildir import MaildirStore
+from vmaild.store.messages import Mailbox
+
+BODY = b"Subject: hello\n\nHello.\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Layout:
+    where = Layout(str(tmp_path))
+    for folder in (where.definitions, where.last_good, where.spool, where.incoming):
+        os.makedirs(folder)
+    Path(where.definition("va.test")).write_text('quota = "1k"\n')
+    Path(where.passwd("va.test")).write_text(
+        "bob:x:1:1:::\nalice:x:1:1:::\nrich:x:1:1:,,,,quota=1M::\nfree:x:1:1:,,,,quota=0::\n"
+    )
+    Path(where.aliases("va.test")).write_text("both: bob, alice\nout: bob, joe@example.org\n")
+    return where
+
+
+@pytest.fixture
+def agent(here: Layout) -> Agent:
+    return Agent(FileDirectory(here), MaildirStore(here.spool))
+
+
+@pytest.fixture
+def content(here: Layout) -> Iterator[Content]:
+    with closing(Content(here.incoming)) as message:
+        message.append(BODY)
+        message.finish()
+        yield message
+
+
+def order(agent: Agent, recipient: str) -> Order:
+    outcome, ordered = agent.accept(parse_address(recipient))
+    assert outcome == Delivered(Condition.ACCEPTED)
+    assert ordered is not None
+    return ordered
+
+
+def mail(here: Layout, login: str) -> list[bytes]:
+    new = Path(here.spool, "va.test", login, "new")
+    return [path.read_bytes() for path in sorted(new.glob("*"))]
+
+
+def test_a_message_reaches_every_mailbox_of_its_recipient(here: Layout, agent: Agent, content: Content) -> None:
+    outcomes = agent.deliver("ann@example.org", b"Received: x\n", [order(agent, "both@va.test")], content)
+    assert outcomes == [Delivered()]
+    for login in ("bob", "alice"):
+        assert mail(here, login) == [
+            b"Return-Path: <ann@example.org>\nDelivered-To: " + login.encode() + b"@va.test\nReceived: x\n" + BODY
+        ]
+
+
+def test_a_mailbox_that_several_recipients_lead_to_gets_one_copy(
+    here: Layout, agent: Agent, content: Content
+) -> None:
+    orders = [order(agent, name) for name in ("bob@va.test", "both@va.test", "bob+x@va.test", "bob@va.test")]
+    assert agent.deliver("", b"", orders, content) == [Delivered()] * 4
+    assert len(mail(here, "bob")) == 1
+    assert mail(here, "bob")[0].startswith(b"Return-Path: <>\n")
+
+
+@pytest.mark.parametrize(
+    ("recipient", "expected"),
+    [
+        ("nobody@va.test", Rejected(Condition.NO_SUCH_USER)),
+        ("bob@example.org", Rejected(Condition.NOT_LOCAL)),
+        ("out@va.test", Deferred(Condition.NOT_CARRIED_OUT_YET, "Forwarding to other servers is not served yet")),
+    ],
+)
+def test_who_is_not_accepted_has_no_order(agent: Agent, recipient: str, expected: object) -> None:
+    assert agent.accept(parse_address(recipient)) == (expected, None)
+
+
+def test_an_account_has_its_own_quota_or_its_domains(agent: Agent) -> None:
+    quotas = {name: order(agent, f"{name}@va.test").mailboxes[0][1] for name in ("bob", "rich", "free")}
+    assert quotas == {"bob": 1024, "rich": 1024 * 1024, "free": 0}
+
+
+@pytest.mark.parametrize("defer", [False, True])
+def test_a_full_mailbox_refuses_and_the_others_do_not(here: Layout, content: Content, defer: bool) -> None:
+    agent = Agent(FileDirectory(here), MaildirStore(here.spool), defer_over_quota=defer)
+    with closing(Content(here.incoming)) as big:
+        big.append(b"x" * 900 + b"\n")
+        big.finish()
+        assert agent.deliver("", b"", [order(agent, "bob@va.test")], big) == [Delivered()]
+        full = Deferred(Condition.OVER_QUOTA_FOR_NOW) if defer else Rejected(Condition.OVER_QUOTA)
+        orders = [order(agent, "bob@va.test"), order(agent, "alice@va.test"), order(agent, "both@va.test")]
+        assert agent.deliver("", b"", orders, big) == [full, Delivered(), full]
+    assert (len(mail(here, "bob")), len(mail(here, "alice"))) == (1, 1)
+
+
+def test_what_breaks_defers_and_tells_the_sender_nothing(here: Layout, agent: Agent, content: Content) -> None:
+    ordered = order(agent, "bob@va.test")
+    Path(here.spool, "va.test").write_text("not a folder")
+    (outcome,) = agent.deliver("", b"", [ordered], content)
+    assert outcome == Deferred(Condition.INTERNAL)
+    assert str(here.spool) not in str(outcome)
+
+
+def test_a_defect_of_ours_defers_too(here: Layout, content: Content) -> None:
+    agent = Agent(FileDirectory(here), MaildirStore(here.spool))
+    nonsense = Order(parse_address("x@va.test"), ((Mailbox("../../outside", "x"), 0),))
+    assert agent.deliver("", b"", [nonsense], content) == [Deferred(Condition.INTERNAL)]
+    assert not Path(here.root, "outside").exists()

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vmaild.store.layout import Layout
+
+MESSAGE = b"Subject: hello\n\nHello.\n"
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Layout:
+    where = Layout(str(tmp_path))
+    for folder in (where.definitions, where.last_good, where.spool, where.incoming):
+        os.makedirs(folder)
+    Path(where.definition("va.test")).touch()
+    Path(where.passwd("va.test")).write_text("bob:x:1:1:::\nalice:x:1:1:::\n")
+    Path(where.aliases("va.test")).write_text("robot: |/bin/true\n")
+    return where
+
+
+def vdeliver(here: Layout, *arguments: str, message: bytes = MESSAGE) -> subprocess.CompletedProcess[bytes]:
+    command = [sys.executable, "-m", "vmaild.delivery.pipe", "--root", here.root, *arguments]
+    return subprocess.run(command, input=message, capture_output=True, timeout=60, check=False)
+
+
+def mail(here: Layout, login: str) -> list[bytes]:
+    return [path.read_bytes() for path in Path(here.spool, "va.test", login, "new").glob("*")]
+
+
+def test_without_a_server_it_delivers_itself(here: Layout) -> None:
+    done = vdeliver(here, "-f", "ann@example.org", "bob@va.test", "ALICE@VA.test")
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
+    assert mail(here, "bob") == [b"Return-Path: <ann@example.org>\nDelivered-To: bob@va.test\n" + MESSAGE]
+    assert len(mail(here, "alice")) == 1
+
+
+@pytest.mark.parametrize(
+    ("recipient", "status", "says"),
+    [
+        ("nobody@va.test", 67, b"vdeliver: <nobody@va.test>: 550 5.1.1 No such user here\n"),
+        ("bob@example.org", 68, b"vdeliver: <bob@example.org>: 550 5.1.2 Not a mail domain of this server\n"),
+        ("bob", 68, b"vdeliver: <bob>: 550 5.1.2 Not a mail domain of this server\n"),
+        ("b@d@va.test", 65, b"vdeliver: <b@d@va.test>: 553 5.1.3 'b@d@va.test' is not a mail address\n"),
+        ("robot@va.test", 75, b"vdeliver: <robot@va.test>: 451 4.3.3 Delivery to commands is not served yet\n"),
+    ],
+)
+def test_what_is_refused_has_its_status_and_a_reason(
+    here: Layout, recipient: str, status: int, says: bytes
+) -> None:
+    done = vdeliver(here, recipient)
+    assert (done.returncode, done.stderr) == (status, says)
+
+
+def test_one_refused_recipient_stops_the_message_for_all(here: Layout) -> None:
+    assert vdeliver(here, "bob@va.test", "nobody@va.test").returncode == 67
+    assert mail(here, "bob") == []
+
+
+def test_one_that_must_wait_comes_before_one_that_is_refused(here: Layout) -> None:
+    assert vdeliver(here, "nobody@va.test", "robot@va.test").returncode == 75
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sender"),
+    [
+        ((), "ann@example.org"),
+        (("-f", "joe@example.org"), "joe@example.org"),
+        (("-fjoe@example.org",), "joe@example.org"),
+        (("-f", ""), ""),
+        (("-f", "<>"), ""),
+        (("-f", "MAILER-DAEMON"), ""),
+    ],
+)
+def test_the_line_of_an_mbox_names_the_sender_and_is_no_part_of_the_message(
+    here: Layout, arguments: tuple[str, ...], sender: str
+) -> None:
+    message = b"From ann@example.org Sat Jan  3 01:05:34 1996\n" + MESSAGE
+    assert vdeliver(here, *arguments, "bob@va.test", message=message).returncode == 0
+    assert mail(here, "bob") == [f"Return-Path: <{sender}>\nDelivered-To: bob@va.test\n".encode() + MESSAGE]
+
+
+def test_a_message_over_the_limit_is_refused(here: Layout) -> None:
+    Path(here.site).write_text('[delivery]\nmax_size = "1k"\n')
+    done = vdeliver(here, "bob@va.test", message=b"x\n" * 600)
+    assert (done.returncode, done.stderr[:32]) == (69, b"vdeliver: <bob@va.test>: 552 5.3")
+    assert mail(here, "bob") == []
+
+
+def test_damaged_settings_make_the_message_wait_and_tell_the_sender_nothing(here: Layout) -> None:
+    Path(here.site).write_text("[delivery\n")
+    done = vdeliver(here, "bob@va.test")
+    assert done.returncode == 75
+    assert here.root.encode() not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["-f"], ["--root"], ["-x", "bob@va.test"], ["bob@va.test\nRCPT TO:<x>"], ["-f", "a\rb", "bob@va.test"]],
+)
+def test_wrong_usage_is_told_in_one_line(here: Layout, arguments: list[str]) -> None:
+    done = vdeliver(here, *arguments)
+    assert done.returncode == 64
+    assert done.stderr.startswith(b"vdeliver: ")
+    assert done.stderr.count(b"\n") == 1
+
+
+def test_help_is_the_manual_page(here: Layout) -> None:
+    done = vdeliver(here, "--help")
+    assert done.returncode == 0
+    assert b"EXIT STATUS" in done.stdout
+    assert vdeliver(here, "--version").stdout.startswith(b"vdeliver ")
+
+
+def test_nothing_but_built_in_modules_is_imported_before_the_server_answers() -> None:
+    """What vdeliver costs is what it imports: this list may only get shorter."""
+    script = (
+        "import sys; import os; before = set(sys.modules); from vmaild.delivery import pipe;"
+        "pipe._through_server('/nonexistent', '', [], iter(()));"
+        "print(*sorted(set(sys.modules) - before))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == ["_socket", "vmaild", "vmaild.delivery", "vmaild.delivery.pipe"]

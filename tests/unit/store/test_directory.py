@@ -1,0 +1,312 @@
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from vmaild.address import parse_address
+from vmaild.core import routing
+from vmaild.core.directory import LookupFailed
+from vmaild.store import directory as directory_module
+from vmaild.store.directory import FileDirectory, canonical_address
+from vmaild.store.files import Files
+from vmaild.store.layout import Layout, layout
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def here(tmp_path: Path) -> Layout:
+    where = Layout(str(tmp_path))
+    for folder in (where.definitions, where.last_good, where.spool):
+        os.makedirs(folder)
+    return where
+
+
+@pytest.fixture
+def write(here: Layout) -> Write:
+    """Write a file of the configuration: `write("passwd.va.toto.fr", "bob:...")`."""
+
+    def write(name: str, *lines: str) -> Path:
+        path = Path(here.configuration, name)
+        path.write_text("".join(f"{line}\n" for line in lines))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def va(write: Write) -> None:
+    write("domains/va.toto.fr.toml", 'addresses = ["127.0.0.2"]', 'aliases = ["va.example"]')
+    write("passwd.va.toto.fr", "bob:x:1:1:Bob Who:/vhome/va.toto.fr/bob:/bin/false", "Alice:x:1:1::/:")
+    write("shadow.va.toto.fr", "bob:$6$salt$bob:19000:0:99999:7:::", "Alice:!$6$salt$alice:19000:0:99999:7:::")
+    write("aliases.va.toto.fr", "staff: bob, alice")
+
+
+def targets(directory: FileDirectory, recipient: str) -> list[str]:
+    decided = routing.route(directory, parse_address(recipient))
+    assert isinstance(decided, routing.Accepted), decided
+    return [str(target) for target in decided.targets]
+
+
+def rejected(directory: FileDirectory, recipient: str) -> bool:
+    return isinstance(routing.route(directory, parse_address(recipient)), routing.Rejected)
+
+
+@pytest.mark.usefixtures("va")
+def test_a_domain_is_made_of_its_four_files(here: Layout) -> None:
+    directory = FileDirectory(here)
+    assert targets(directory, "staff@va.toto.fr") == ["mailbox bob@va.toto.fr", "mailbox Alice@va.toto.fr"]
+    assert targets(directory, "BOB@va.example") == ["mailbox bob@va.toto.fr"]
+    assert directory.names() == ["va.toto.fr"]
+    assert directory.domain_at("127.0.0.2") == "va.toto.fr"
+    assert directory.domain_at("127.0.0.3") is None
+    entry = directory.password_of("va.toto.fr", "BOB")
+    assert entry is not None
+    assert entry.password == "$6$salt$bob"
+    assert directory.password_of("va.toto.fr", "nobody") is None
+    assert directory.any_password("va.toto.fr") == "$6$salt$bob"
+    assert directory.findings("va.toto.fr") == ()
+
+
+def test_an_empty_definition_is_a_domain_without_users(here: Layout, write: Write) -> None:
+    write("domains/vb.toto.fr.toml")
+    directory = FileDirectory(here)
+    assert rejected(directory, "bob@vb.toto.fr")
+    assert directory.findings("vb.toto.fr") == ()
+    assert directory.any_password("vb.toto.fr") == ""
+
+
+def test_a_domain_may_be_named_in_any_spelling(here: Layout, write: Write) -> None:
+    write("domains/Bücher.Example.toml")
+    write("passwd.Bücher.Example", "bob:x:1:1:::")
+    directory = FileDirectory(here)
+    assert directory.names() == ["xn--bcher-kva.example"]
+    assert targets(directory, "bob@BÜCHER.example") == ["mailbox bob@xn--bcher-kva.example"]
+
+
+@pytest.mark.usefixtures("va")
+def test_hand_edits_are_in_force_at_the_next_look_up(here: Layout, write: Write) -> None:
+    directory = FileDirectory(here)
+    assert rejected(directory, "carol@va.toto.fr")
+    write("passwd.va.toto.fr", "carol:x:1:1:::")
+    assert targets(directory, "carol@va.toto.fr") == ["mailbox carol@va.toto.fr"]
+    assert rejected(directory, "bob@va.toto.fr")
+    for login in ("one", "two", "six"):  # the same size within the same tick of the clock
+        write("aliases.va.toto.fr", f"{login}: carol")
+        assert targets(directory, f"{login}@va.toto.fr") == ["mailbox carol@va.toto.fr"]
+    write("domains/va.toto.fr.toml", 'fallback = "carol"')
+    assert targets(directory, "any@va.toto.fr") == ["mailbox carol@va.toto.fr"]
+    write("shadow.va.toto.fr", "carol:$6$x$y:1:0:99999:7:::")
+    entry = directory.password_of("va.toto.fr", "carol")
+    assert entry is not None
+    assert entry.password == "$6$x$y"
+
+
+@pytest.mark.usefixtures("va")
+def test_an_address_and_an_alias_added_in_place_are_seen_within_a_second(here: Layout, write: Write) -> None:
+    directory = FileDirectory(here)
+    assert directory.domain_at("127.0.0.9") is None
+    write("domains/va.toto.fr.toml", 'addresses = ["127.0.0.9"]', 'aliases = ["new.example"]')
+    deadline = time.monotonic() + 5
+    while directory.domain_at("127.0.0.9") is None and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert directory.domain_at("127.0.0.9") == "va.toto.fr"
+    assert targets(directory, "bob@new.example") == ["mailbox bob@va.toto.fr"]
+    assert directory.find("va.example") is None
+
+
+@pytest.mark.usefixtures("va")
+def test_a_new_definition_is_seen_at_once(here: Layout, write: Write) -> None:
+    directory = FileDirectory(here)
+    directory.names()
+    write("domains/vb.toto.fr.toml", 'addresses = ["127.0.0.3"]', 'aliases = ["vb.example"]')
+    assert directory.domain_at("127.0.0.3") == "vb.toto.fr"
+    assert directory.find("vb.example") is not None
+    os.unlink(here.definition("vb.toto.fr"))
+    assert directory.find("vb.toto.fr") is None
+    assert directory.names() == ["va.toto.fr"]
+
+
+@pytest.mark.usefixtures("va")
+def test_a_damaged_definition_keeps_the_last_good_one(here: Layout, write: Write) -> None:
+    directory = FileDirectory(here)
+    assert targets(directory, "bob@va.example") == ["mailbox bob@va.toto.fr"]
+    write("domains/va.toto.fr.toml", 'aliases = ["va.exa')
+    assert targets(directory, "bob@va.example") == ["mailbox bob@va.toto.fr"]
+    assert directory.domain_at("127.0.0.2") == "va.toto.fr"
+    # A process that never saw the good one takes the copy.
+    restarted = FileDirectory(here)
+    assert targets(restarted, "bob@va.example") == ["mailbox bob@va.toto.fr"]
+    (finding,) = restarted.findings("va.toto.fr")
+    assert finding.line == 1
+
+
+def test_a_definition_that_was_never_good_defers_its_domain_alone(here: Layout, write: Write) -> None:
+    write("domains/bad.example.toml", "fallback = ")
+    write("domains/good.example.toml")
+    write("passwd.good.example", "bob:x:1:1:::")
+    directory = FileDirectory(here)
+    decided = routing.route(directory, parse_address("bob@bad.example"))
+    assert isinstance(decided, routing.Undecided)
+    assert targets(directory, "bob@good.example") == ["mailbox bob@good.example"]
+    assert directory.findings("bad.example")
+    assert directory.names() == ["bad.example", "good.example"]
+
+
+@pytest.mark.usefixtures("va")
+def test_a_damaged_line_costs_that_line(here: Layout, write: Write) -> None:
+    write("passwd.va.toto.fr", "bob:x:1:1:::", "broken line", "carol:x:1:1:::")
+    directory = FileDirectory(here)
+    assert targets(directory, "carol@va.toto.fr") == ["mailbox carol@va.toto.fr"]
+    assert [finding.line for finding in directory.findings("va.toto.fr")] == [2]
+
+
+@pytest.mark.usefixtures("va")
+def test_what_cannot_be_read_defers_or_keeps_what_was_read_last(here: Layout) -> None:
+    running = FileDirectory(here)
+    assert targets(running, "bob@va.toto.fr")
+    os.unlink(here.passwd("va.toto.fr"))
+    os.mkdir(here.passwd("va.toto.fr"))  # what even root cannot read as a file
+    assert targets(running, "bob@va.toto.fr") == ["mailbox bob@va.toto.fr"]
+    fresh = FileDirectory(here)
+    with pytest.raises(LookupFailed, match=r"passwd\.va\.toto\.fr"):
+        fresh.find("va.toto.fr")
+    assert any("passwd.va.toto.fr" in finding.path for finding in fresh.findings("va.toto.fr"))
+
+
+@pytest.mark.usefixtures("va")
+def test_a_file_that_vanishes_for_a_moment_makes_nobody_unknown(
+    here: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = FileDirectory(here)
+    assert targets(directory, "bob@va.toto.fr")
+    os.rename(here.passwd("va.toto.fr"), here.passwd("va.toto.fr") + "~")
+    assert targets(directory, "bob@va.toto.fr") == ["mailbox bob@va.toto.fr"]
+    monkeypatch.setattr(directory_module, "_VANISH_AFTER", 0.0)
+    assert rejected(directory, "bob@va.toto.fr")
+    os.rename(here.passwd("va.toto.fr") + "~", here.passwd("va.toto.fr"))
+    assert targets(directory, "bob@va.toto.fr") == ["mailbox bob@va.toto.fr"]
+
+
+def test_what_two_domains_claim_belongs_to_neither(here: Layout, write: Write) -> None:
+    for name in ("va.toto.fr", "vb.toto.fr"):
+        write(f"domains/{name}.toml", 'addresses = ["127.0.0.2"]', 'aliases = ["both.example"]')
+    directory = FileDirectory(here)
+    assert directory.domain_at("127.0.0.2") is None
+    with pytest.raises(LookupFailed, match=r"claimed by va\.toto\.fr and vb\.toto\.fr"):
+        directory.find("both.example")
+    assert [finding.problem for finding in directory.findings("vb.toto.fr")] == [
+        "domain alias 'both.example' belongs to va.toto.fr too",
+        "service address 127.0.0.2 belongs to va.toto.fr too",
+    ]
+
+
+def test_a_domains_own_name_comes_before_an_alias_of_that_name(here: Layout, write: Write) -> None:
+    write("domains/va.toto.fr.toml", 'aliases = ["vb.toto.fr"]')
+    write("domains/vb.toto.fr.toml")
+    directory = FileDirectory(here)
+    found = directory.find("vb.toto.fr")
+    assert found is not None
+    assert found.name == "vb.toto.fr"
+    assert len(directory.findings("va.toto.fr")) == 1
+
+
+@pytest.mark.usefixtures("va")
+def test_extra_alias_files_and_lists_are_under_the_root_too(here: Layout, write: Write) -> None:
+    write("domains/va.toto.fr.toml", 'alias_files = ["/etc/vmail/extra", "/etc/vmail/gone"]')
+    write("extra", "everyone: :include:/etc/vmail/list", "staff: nobody")
+    listed = write("list", "bob", "joe@example.org")
+    directory = FileDirectory(here)
+    assert targets(directory, "everyone@va.toto.fr") == ["mailbox bob@va.toto.fr", "resend to joe@example.org"]
+    assert len(targets(directory, "staff@va.toto.fr")) == 2
+    (finding,) = directory.findings("va.toto.fr")
+    assert finding.path.endswith("/etc/vmail/gone")
+    listed.write_text("alice\n")
+    assert targets(directory, "everyone@va.toto.fr") == ["mailbox Alice@va.toto.fr"]
+
+
+@pytest.mark.parametrize("mode", [0o640, 0o600, 0o646, 0o602])
+def test_only_a_file_that_nobody_else_may_write_runs_commands(here: Layout, write: Write, mode: int) -> None:
+    write("domains/va.toto.fr.toml")
+    aliases = write("aliases.va.toto.fr", "robot: |/bin/true")
+    aliases.chmod(mode)
+    decided = routing.route(FileDirectory(here), parse_address("robot@va.toto.fr"))
+    assert isinstance(decided, routing.Undecided if mode & 0o002 else routing.Accepted)
+
+
+def test_with_a_co_administrator_only_extra_files_run_commands(here: Layout, write: Write) -> None:
+    write("domains/va.toto.fr.toml", 'admins = ["unix:alice"]', 'alias_files = ["/etc/vmail/extra"]')
+    write("aliases.va.toto.fr", "robot: |/bin/true")
+    write("extra", "machine: |/bin/true")
+    directory = FileDirectory(here)
+    assert isinstance(routing.route(directory, parse_address("robot@va.toto.fr")), routing.Undecided)
+    assert targets(directory, "machine@va.toto.fr") == ["command |/bin/true"]
+
+
+@pytest.mark.usefixtures("va")
+def test_a_vacation_text_is_noticed(here: Layout) -> None:
+    directory = FileDirectory(here)
+    home = here.home("va.toto.fr", "bob")
+    os.makedirs(home)
+    assert len(targets(directory, "bob@va.toto.fr")) == 1
+    Path(home, "vacation").write_text("away\n")
+    assert targets(directory, "bob@va.toto.fr") == [
+        "mailbox bob@va.toto.fr",
+        "automatic reply of bob@va.toto.fr",
+    ]
+
+
+@pytest.mark.usefixtures("va")
+def test_full_names_match_where_asked(here: Layout, write: Write) -> None:
+    write("domains/va.toto.fr.toml", "match_full_name = true")
+    assert targets(FileDirectory(here), "bob.who@va.toto.fr") == ["mailbox bob@va.toto.fr"]
+
+
+@pytest.mark.usefixtures("va")
+def test_an_overlay_shows_what_would_be(here: Layout) -> None:
+    overlay = {
+        here.passwd("va.toto.fr"): b"carol:x:1:1:::\n",
+        here.definition("vb.toto.fr"): b'aliases = ["vb.example"]\n',
+        here.aliases("va.toto.fr"): None,
+    }
+    would_be = FileDirectory(here, files=Files(overlay))
+    assert targets(would_be, "carol@va.toto.fr") == ["mailbox carol@va.toto.fr"]
+    assert rejected(would_be, "staff@va.toto.fr")
+    assert would_be.find("vb.example") is not None
+    assert would_be.names() == ["va.toto.fr", "vb.toto.fr"]
+    without = FileDirectory(here, files=Files({here.definition("va.toto.fr"): None}))
+    assert without.find("va.toto.fr") is None
+    assert without.names() == []
+    assert FileDirectory(here).find("vb.toto.fr") is None
+
+
+def test_no_configuration_at_all_is_no_domain(tmp_path: Path) -> None:
+    directory = FileDirectory(Layout(str(tmp_path)))
+    assert directory.names() == []
+    assert directory.find("va.toto.fr") is None
+
+
+def test_an_unchanged_domain_is_the_same_object(here: Layout, write: Write) -> None:
+    write("domains/va.toto.fr.toml")
+    directory = FileDirectory(here)
+    time.sleep(0.06)  # until the file has settled
+    assert directory.find("va.toto.fr") is directory.find("va.toto.fr")
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("127.0.0.2", "127.0.0.2"), ("::ffff:127.0.0.2", "127.0.0.2"), ("2001:DB8::0:1", "2001:db8::1")],
+)
+def test_an_ip_address_has_one_spelling(address: str, expected: str) -> None:
+    assert canonical_address(address) == expected
+
+
+def test_the_root_comes_from_argument_or_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("VMAIL_ROOT", f"{tmp_path}/")
+    assert layout().site == f"{tmp_path}/etc/vmail/vmail.toml"
+    assert layout("").site == "/etc/vmail/vmail.toml"
+    assert layout("/srv/x/../y").spool == "/srv/y/var/spool/vmail"
