@@ -30,7 +30,7 @@ class FileEdit:
     """None: there is no such file."""
     after: bytes | None = field(repr=False)
     """None: it will be gone from its place."""
-    secret: str = ""
+    instead: str = ""
     """What to say instead of showing the content, such as `password of bob set`; for shadow files."""
     moved_to: str = ""
     """Where the file goes that leaves its place; empty: it is removed."""
@@ -42,8 +42,8 @@ class FileEdit:
         """A unified diff, or the words that stand for one."""
         if self.moved_to:
             return f"{self.path} moved to {self.moved_to}\n"
-        if self.secret:
-            return f"{self.path}: {self.secret}\n"
+        if self.instead:
+            return f"{self.path}: {self.instead}\n"
         lines = difflib.unified_diff(
             self._shown(self.before),
             self._shown(self.after),

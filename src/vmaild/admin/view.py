@@ -6,9 +6,11 @@ questions as "before".
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Mapping
 
+from vmaild.address import AddressError, canonical_domain
+from vmaild.admin.plan import FileEdit
+from vmaild.admin.refusal import Refused
 from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed, ShadowEntry
 from vmaild.core.permissions import Action, Actor, allowed
 from vmaild.core.site import Site
@@ -16,9 +18,6 @@ from vmaild.formats.domain import parse_definition
 from vmaild.store.directory import FileDirectory
 from vmaild.store.files import Files, ReadFailed
 from vmaild.store.layout import Layout
-
-from vmaild.admin.plan import FileEdit
-from vmaild.admin.refusal import Refused
 
 
 class View:
@@ -78,12 +77,12 @@ class View:
             raise Refused(str(failure), "run it as root, or as a user who may read it") from failure
         return None if found is None else found[0]
 
-    def edit(self, path: str, text: str | None, *, secret: str = "", passwd: bool = False) -> list[FileEdit]:
+    def edit(self, path: str, text: str | None, *, instead: str = "", passwd: bool = False) -> list[FileEdit]:
         """The edit that gives a file this text, or removes it (None); none where nothing would change."""
         now = self.text(path)
         if now == text:
             return []
-        return [FileEdit(path, _encoded(now), _encoded(text), secret=secret, passwd=passwd)]
+        return [FileEdit(path, _encoded(now), _encoded(text), instead=instead, passwd=passwd)]
 
     # A definition's file may be spelt in another case than the domain, and its companions then are as well.
 
@@ -104,7 +103,10 @@ class View:
         return self.layout.aliases(self._stem(domain))
 
     def _stem(self, domain: str) -> str:
-        return self.directory.stem(domain)
+        stems = self.files.names(self.layout.definitions, ".toml")
+        if domain in stems:
+            return domain
+        return next((stem for stem in stems if _canonical(stem) == domain), domain)
 
 
 class _Theirs:
@@ -124,6 +126,13 @@ class _Theirs:
         except LookupFailed:
             return None
         return domain if domain and allowed(self._actor, Action.SEE, domain.definition) else None
+
+
+def _canonical(stem: str) -> str:
+    try:
+        return canonical_domain(stem)
+    except AddressError:
+        return ""
 
 
 def _encoded(text: str | None) -> bytes | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 from vmaild.address import Address, AddressError, canonical_domain, parse_address
 from vmaild.core.directory import (
@@ -25,6 +25,9 @@ from vmaild.core.findings import Finding
 from vmaild.formats import toml
 from vmaild.formats.parsed import FormatError, is_utf8, quoted
 from vmaild.formats.size import parse_size, render_size
+
+if TYPE_CHECKING:
+    from tomlkit.items import Array
 
 __all__ = [
     "MAX_ALIAS_FILES",
@@ -90,20 +93,27 @@ def parse_fallback(text: str) -> Fallback:
     if not text:
         return NoFallback()
     if not text.isprintable():
-        raise FormatError(f"fallback {quoted(text)} {_unprintable(text)}", "remove it")
+        raise FormatError(
+            f"{quoted(text)} {_unprintable(text)}", "remove it; in double quotes, a backslash is written twice"
+        )
     if text.startswith("|"):
         if not text[1:].strip():
             raise FormatError("there is no command after '|'", "write the path of a program after it")
         return FallbackToCommand(text[1:].strip())
     if text.startswith("@"):
         return FallbackToDomain(parse_domain_name(text[1:]))
+    if text.startswith("/") or ("," in text and '"' not in text):
+        problem = "is a file" if text.startswith("/") else "is a list"
+        raise FormatError(
+            f"{quoted(text)} {problem}, which a fallback cannot be",
+            "make an alias for it, and name the alias here",
+        )
     try:
         address = parse_address(text)
     except AddressError:
         raise FormatError(f"{quoted(text)} is not a destination", _FORMS) from None
-    # Quotes hide these from routing, but a name that starts so means a command or a file everywhere else.
-    if text.startswith("/") or (not address.domain and address.local_part.startswith(("|", "/"))):
-        raise FormatError(f"{quoted(text)} is a file, or the name of none", _FORMS)
+    if not address.domain and address.local_part.startswith(("|", "/")):
+        raise FormatError(f"{quoted(text)} is no name", _FORMS)
     return FallbackToAddress(address) if address.domain else FallbackToName(address.local_part)
 
 
@@ -160,7 +170,7 @@ def parse_principal(text: str) -> str:
     except AddressError:
         address = Address("")
     if not address.domain:
-        raise FormatError(f"{quoted(text)} is nobody", 'write "unix:LOGIN" or "login@domain"')
+        raise FormatError(f"{quoted(text)} does not name an administrator", 'write "unix:LOGIN" or "login@domain"')
     return str(address)
 
 
@@ -190,26 +200,32 @@ def with_settings(text: str, settings: Mapping[str, object | None]) -> str:
     Values are as settings_of gives them: str, int, bool, or a sequence of str. Raises ValueError where the
     text is not TOML.
     """
-    import tomlkit  # noqa: PLC0415  only for edits: it takes longer to load than all the rest
+    # Only for edits: it takes longer to load than all the rest.
+    import tomlkit  # noqa: PLC0415
+    from tomlkit.items import Array  # noqa: PLC0415
 
     document = tomlkit.parse(text)
+    before = document.unwrap()
     for key, value in settings.items():
         wanted = list(value) if isinstance(value, list | tuple) else value
-        present = document.unwrap().get(key)
+        present = before.get(key)
         if wanted is None:
             document.pop(key, None)
         elif present != wanted or type(present) is not type(wanted):
-            if not (isinstance(wanted, list) and isinstance(present, list) and _change(document[key], wanted)):
+            item = document.get(key)
+            if isinstance(item, Array) and isinstance(wanted, list):
+                document[key] = _changed(item, wanted)
+            else:
                 document[key] = wanted
     return tomlkit.dumps(document)
 
 
-def _change(array: Any, wanted: list[object]) -> bool:
-    """Bring a list of TOML to other values one by one, for the comments in it; whether that did it."""
+def _changed(array: Array, wanted: list[object]) -> Array | list[object]:
+    """Bring a list to other values one by one, for the comments in it; where the order differs, a new list."""
     for value in [value for value in array.unwrap() if value not in wanted]:
         array.remove(value)
     array.extend([value for value in wanted if value not in array])
-    return bool(array.unwrap() == wanted)
+    return array if array.unwrap() == wanted else wanted
 
 
 def _written(value: object) -> object:

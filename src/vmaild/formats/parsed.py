@@ -14,7 +14,7 @@ from vmaild.core.findings import Finding, Severity
 
 T = TypeVar("T")
 
-MAX_QUOTED = 60
+MAX_SHOWN = 60
 """Characters of a faulty text that a message repeats."""
 
 
@@ -40,13 +40,18 @@ class FormatError(ValueError):
 
 
 def quoted(text: str) -> str:
-    r"""A piece of a file in single quotes, shortened, and safe to print.
+    """A piece of a file in single quotes, as `shown` shows it."""
+    return f"'{shown(text)}'"
+
+
+def shown(text: str) -> str:
+    r"""A piece of a file, shortened, and safe to print.
 
     Control characters are escaped, and so are the bytes that are not UTF-8 (`\xe9`), which reach us as
     surrogates (PEP 383).
     """
-    shown = text if len(text) <= MAX_QUOTED else text[: MAX_QUOTED - 3] + "..."
-    return "'" + "".join(map(_printable, shown)) + "'"
+    printable = "".join(map(_printable, text[: MAX_SHOWN + 1]))
+    return printable if len(printable) <= MAX_SHOWN else printable[: MAX_SHOWN - 3] + "..."
 
 
 def _printable(character: str) -> str:

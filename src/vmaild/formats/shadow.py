@@ -24,7 +24,7 @@ from vmaild.formats.edit import (
 from vmaild.formats.parsed import FormatError, Parsed, quoted
 from vmaild.formats.passwd import valid_login
 
-_NEW_LINE = "::::0:99999:7:::"
+_NEW_LINE = ":::0:99999:7:::"
 """What useradd(8) writes where nothing else is asked for."""
 # crypt(5): a method with its prefix, extended DES, classic DES; shadow(5): a password field which starts with an
 # exclamation mark is locked, and any other that crypt(3) cannot have made lets nobody in.

@@ -40,7 +40,12 @@ def parse_site(text: str, path: str) -> tuple[Site | None, tuple[Finding, ...]]:
     tables = reading.load()
     site: dict[str, Any] = {}
     for name, values in tables.items():
-        if name not in _TABLES:
+        homes = [f"[{table}]" for table, keys in _TABLES.items() if name in keys]
+        if name not in _TABLES and homes:
+            reading.warn(
+                reading.line_of(name), f"{name} stands outside of its table", f"put it below {' or '.join(homes)}"
+            )
+        elif name not in _TABLES:
             reading.unknown(name, _TABLES)
         elif not isinstance(values, Mapping):
             reading.refuse(reading.line_of(name), f"{name} is not a table", f"write [{name}] on a line of its own")
@@ -87,7 +92,9 @@ def _host(host: str, text: str) -> str:
 
 def _user(name: str) -> str:
     if name and (not re.fullmatch(r"[^\s:/@-][^\s:/@]*", name) or not name.isprintable()):
-        raise FormatError(f"{quoted(name)} is not a user of this machine", "write a login of /etc/passwd")
+        raise FormatError(
+            f"{quoted(name)} cannot be a user's login", "write one of the machine's own, such as vmail"
+        )
     return name
 
 

@@ -6,7 +6,7 @@ import re
 
 from vmaild.formats.parsed import FormatError, quoted
 
-_SIZE = re.compile(r"([0-9]{1,15})([kmgt]?)", re.IGNORECASE)
+_SIZE = re.compile(r"([0-9]{1,19})([kmgt]?)", re.IGNORECASE)
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _MAX = (1 << 63) - 1
 """What a file size can be (off_t)."""

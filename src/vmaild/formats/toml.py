@@ -7,13 +7,13 @@ key that is not known, and a value that a list names twice, are passed over with
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from vmaild.core.findings import Finding, Severity
-from vmaild.formats.edit import numbered_lines
-from vmaild.formats.parsed import FormatError, is_utf8, quoted
+from vmaild.formats.edit import line_at, numbered_lines
+from vmaild.formats.parsed import FormatError, is_utf8, quoted, shown
 from vmaild.formats.size import parse_size
 
 T = TypeVar("T")
@@ -21,26 +21,25 @@ T = TypeVar("T")
 _HEADER = re.compile(r"\s*\[\s*([^\[\]]+?)\s*\]")
 _PLACE = re.compile(r" \(at (?:line (\d+), column \d+|end of document)\)$")
 
-_IN_QUOTES = 'put text in double quotes, as in fallback = "bob"'
+_FORM = "write KEY = VALUE, with text in double quotes"
 # What the messages of tomllib mean to somebody who has never read the grammar of TOML.
 _SYNTAX = (
-    (r"Illegal character '\n'", "a text is not closed", "end it with a double quote on the same line"),
+    ("Illegal character '\\n'", "a text is not closed", "end it with a double quote on the same line"),
     ("Unterminated string", "a text is not closed", "end it with a double quote on the same line"),
     ('Expected "', "a text is not closed", "end it with a single quote on the same line"),
     ("Illegal character", "there is a control character", "remove it"),
-    ("Invalid value", "the value is not one of TOML", _IN_QUOTES),
+    ("Unfinished value", "the file ends in the middle of a value", "complete the last line"),
+    ("Invalid value", "the value is not one of TOML", _FORM),
+    ("Expected newline", "something stands behind the value", _FORM),
     ("Cannot overwrite", "the key stands in this file twice", "remove one of the two"),
     ("Cannot declare", "the table stands in this file twice", "make one of the two"),
-    ("Expected '='", "there is no '=' after the key", "write KEY = VALUE"),
-    ("Expected newline", "something stands behind the value", f"remove it; {_IN_QUOTES}"),
-    ("Unclosed array", "a list is not closed, or has no comma between two values", 'write it like ["one", "two"]'),
+    ("Expected '='", "there is no '=' after the key", _FORM),
+    ("Unclosed array", "a list is not closed, or not all its texts are in quotes", 'write it like ["one", "two"]'),
     ("Unescaped '\\'", "a backslash stands in double quotes", "write it twice, or use single quotes"),
-    (
-        "Invalid statement",
-        "the line does not start with a key",
-        "write KEY = VALUE, or start the line with # for a comment",
-    ),
+    ("Invalid statement", "the line does not start with a key", f"{_FORM}, or # before a comment"),
 )
+_ASSIGNMENT = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*([^\s\"'\[\]{}#\\][^\"'\[\]{}#\\]*?)\s*(?:#.*)?")
+_SPELT_FLAGS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,7 @@ class Key:
     """How the value of a key is read."""
 
     read: Callable[[str, object], object]
-    """From the key's name and its value. Raises FormatError."""
+    """From the key's name and its value. Raises FormatError, or a group of them for several values of a list."""
     unique: bool = False
     """Whether it is a list in which nothing should stand twice."""
 
@@ -58,8 +57,8 @@ def text(parse: Callable[[str], object]) -> Key:
 
     def read(key: str, value: object) -> object:
         if not isinstance(value, str):
-            shown = value if isinstance(value, int | float) and not isinstance(value, bool) else "..."
-            raise _wrong_kind(key, value, "a text", f'{key} = "{shown}"')
+            example = shown(str(value)) if isinstance(value, int | float) else "..."
+            raise _wrong_kind(key, value, "a text", f'{key} = "{example}"')
         return _parsed(key, parse, value)
 
     return Key(read)
@@ -70,15 +69,24 @@ def texts(parse: Callable[[str], object], example: str, *, unique: bool = True) 
 
     def read(key: str, value: object) -> object:
         if not isinstance(value, list):
-            shown = quoted(value)[1:-1].replace("\\", "").replace('"', "") if isinstance(value, str) else example
-            raise _wrong_kind(key, value, "a list of texts", f'{key} = ["{shown}"]' if shown else f"{key} = []")
+            item = re.sub(r'["\\]', "", shown(value)) if isinstance(value, str) else example
+            raise _wrong_kind(key, value, "a list of texts", f'{key} = ["{item}"]' if item else f"{key} = []")
         for item in value:
             if not isinstance(item, str):
                 raise FormatError(
                     f"{key} holds {_kind(item)}, but all its values must be texts",
                     f'put each in double quotes: {key} = ["{example}"]',
                 )
-        return tuple(_parsed(key, parse, item) for item in value)
+        values: list[object] = []
+        errors: list[FormatError] = []
+        for item in value:
+            try:
+                values.append(_parsed(key, parse, item))
+            except FormatError as error:
+                errors.append(error)
+        if errors:
+            raise ExceptionGroup(key, errors)
+        return tuple(values)
 
     return Key(read, unique)
 
@@ -134,7 +142,7 @@ def _kind(value: object) -> str:
         case bool():
             return f"the value {str(value).lower()}"
         case int() | float():
-            return f"the number {quoted(str(value))[1:-1]}"
+            return f"the number {shown(str(value))}"
         case str():
             return f"the text {quoted(value)}"
         case list():
@@ -196,20 +204,30 @@ class Reading:
             if key is None:
                 self.unknown(name, keys, table)
                 continue
-            try:
-                found[name] = key.read(name, value)
-            except FormatError as error:
-                self.refuse(line, error.problem, error.remedy)
-                continue
-            if key.unique:
-                found[name] = self._once(line, name, found[name])
+            read = self._read(line, name, key, value)
+            if read is not None:
+                found[name] = self._once(line, name, read) if key.unique and isinstance(read, tuple) else read
         return found
 
-    def unknown(self, name: str, known: Mapping[str, object], table: str = "") -> None:
-        """Note a key that is none."""
+    def _read(self, line: int, name: str, key: Key, value: object) -> object | None:
+        """The value of a key, or None where it is wrong."""
+        try:
+            return key.read(name, value)
+        except FormatError as error:
+            self.refuse(line, error.problem, error.remedy)
+        except ExceptionGroup as group:
+            for each in group.exceptions:
+                if isinstance(each, FormatError):
+                    self.refuse(line, each.problem, each.remedy)
+        except ValueError:  # Python does not print numbers of thousands of digits
+            self.refuse(line, f"{name} is too long a number", "write a shorter one")
+        return None
+
+    def unknown(self, name: str, known: Iterable[str], table: str = "") -> None:
+        """Note a key that is none of the known ones."""
         import difflib  # noqa: PLC0415  only for faults
 
-        close = difflib.get_close_matches(name.lower().replace("-", "_"), known, 1)
+        close = difflib.get_close_matches(name.lower().replace("-", "_"), list(known), 1, 0.7)
         remedy = (
             f"write {close[0]}, or remove the line"
             if close
@@ -219,19 +237,18 @@ class Reading:
         self.warn(self.line_of(name, table), f"there is no setting {quoted(name)}{where}", remedy)
 
     def line_of(self, key: str, table: str = "") -> int:
-        """The line on which a key or, without a table, a table's header stands; 0 where it cannot be told."""
+        """The line on which a key stands, or the header of a table of that name; 0 where it cannot be told."""
         current = ""
         inline = 0
         for line, content in numbered_lines(self._text):
             header = _HEADER.match(content)
             if header is not None:
                 current = header[1].strip("\"'")
-                name = ""
-            else:
-                name = content.partition("=")[0].strip().strip("\"'")
-            if (current, name) in ((table, key), ("", f"{table}.{key}")) or (
-                not table and (current, name) == (key, "") and header is not None
-            ):
+                if current == key and not table:
+                    return line
+                continue
+            name = content.partition("=")[0].strip().strip("\"'")
+            if (current, name) in ((table, key), ("", f"{table}.{key}")):
                 return line
             if table and (current, name) == ("", table):
                 inline = line
@@ -245,18 +262,16 @@ class Reading:
         return once
 
     def _refuse_syntax(self, message: str) -> None:
-        lines = [(line, content) for line, content in numbered_lines(self._text) if content.strip()] or [(0, "")]
         place = _PLACE.search(message)
-        message = message[: place.start()] if place else message
-        line, content = lines[-1]
-        if place and place[1]:
-            line, content = int(place[1]), self._text.split("\n")[int(place[1]) - 1]
-        problem, remedy = next(
-            (
-                (problem, remedy)
-                for start, problem, remedy in _SYNTAX
-                if message.replace("\n", "\\n").startswith(start)
-            ),
-            (message, "write KEY = VALUE, with text in double quotes"),
-        )
+        if place is not None and place[1]:
+            line = int(place[1])
+        else:
+            line = max((line for line, content in numbered_lines(self._text) if content.strip()), default=1)
+            message = message.replace("Invalid value", "Unfinished value")
+        content = line_at(self._text, line)
+        problem, remedy = next((row[1:] for row in _SYNTAX if message.startswith(row[0])), (_PLACE.sub("", message), _FORM))
+        bare = _ASSIGNMENT.fullmatch(content)
+        if bare is not None and remedy == _FORM:
+            value = _SPELT_FLAGS.get(bare[2].lower(), f'"{shown(bare[2])}"')
+            remedy = f"write {bare[1]} = {value}"
         self.refuse(line, f"{problem}: {quoted(content.strip())}", remedy)

@@ -478,7 +478,6 @@ class Connection:
             self._drop_transaction()
             self._closed = ConnectionClosed(reason, self._state)
             self._state = State.CLOSED
-            self._question = None
             self._lines.take_all()
 
 

@@ -9,8 +9,9 @@ Whoever owns the socket gives what it reads to `receive_data` and then asks for 
     transport.write(connection.data_to_send())
 
 An event is a question, and until it is answered the dialogue stands still (PAUSED): commands that come in the
-meantime are held. After an answer, ask for events again. COMMANDS says what a client may say in which state,
-ANSWERS what may answer which question; both stand at the end of this module.
+meantime are held. Ask for events again after an answer, and after SEND_FIRST as soon as there is room to send;
+ConnectionClosed is the last of them. COMMANDS says what a client may say in which state, ANSWERS what may answer
+which question; both stand at the end of this module.
 
     CheckPassword   PasswordAccepted: OpenMaildrop follows; MaildropOpened: both in one go; LoginRefused
     OpenMaildrop    MaildropOpened; LoginRefused

@@ -11,7 +11,7 @@ from __future__ import annotations
 import errno
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from io import FileIO
 from types import TracebackType
 
@@ -140,6 +140,16 @@ class Content:
 def bare_line_feeds(data: bytes) -> int:
     """How many LFs have no CR before them, in data that follows a whole line or nothing."""
     return data.count(b"\n") - (data.count(b"\r\n") if b"\r" in data else 0)
+
+
+def transmitted_size(chunks: Iterable[bytes]) -> int:
+    """The octets of a stored message as POP3 transmits it; a last line without a line end gets one."""
+    total = 0
+    last = b""
+    for chunk in chunks:
+        total += len(chunk) + bare_line_feeds(chunk) - (last == b"\r" and chunk[:1] == b"\n")
+        last = chunk[-1:]
+    return total if last in {b"\n", b""} else total + 2
 
 
 def _blocks(fd: int, position: int) -> Iterator[bytes]:

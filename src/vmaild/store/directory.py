@@ -126,8 +126,12 @@ class _Accounts(Mapping[str, Account]):
 class FileDirectory:
     """DirectoryStore on the plain files of a layout. For one thread."""
 
-    def __init__(self, layout: Layout, delimiter: str = "+", files: Files | None = None) -> None:
+    def __init__(
+        self, layout: Layout, delimiter: str = "+", files: Files | None = None, *, keep_copies: bool = True
+    ) -> None:
+        """Without `keep_copies` nothing is ever written: no copies of good definitions are made."""
         self._layout = layout
+        self._keep_copies = keep_copies
         self._files = files or Files()
         self.delimiter = delimiter
         self._definitions: dict[str, _Part[DomainDefinition | None]] = {}
@@ -226,7 +230,7 @@ class FileDirectory:
         _tell(findings, last.findings if last else ())
         copy = f"{self._layout.last_good}/{name}.toml"
         if definition is not None:
-            if path not in self._files.overlay:
+            if self._keep_copies and path not in self._files.overlay:
                 self._keep_copy(copy, text, state)
             return _Part(state, definition, findings)
         good = last.value if last else None

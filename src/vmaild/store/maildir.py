@@ -154,8 +154,8 @@ def create_maildir(path: str) -> None:
     make_folders(f"{path}/new", 0o700)
     # Somebody else may have made the folders above just now, and not have come to the sync yet.
     domain = os.path.dirname(path)
-    fsync_folder(domain)
-    fsync_folder(os.path.dirname(domain))
+    for folder in (path, domain, os.path.dirname(domain)):
+        fsync_folder(folder)
     make_folders(f"{path}/tmp", 0o700)  # noqa: S108  its own
 
 

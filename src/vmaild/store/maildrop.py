@@ -10,7 +10,6 @@ for as long as neither `new` nor `cur` has changed.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import stat
@@ -22,11 +21,11 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from io import FileIO
 
-from vmaild.store.content import bare_line_feeds
+from vmaild.store.content import transmitted_size
 from vmaild.store.locks import try_exclusive
 from vmaild.store.messages import MaildropBusy, MessageGone, StoreFailed, store_failure
 from vmaild.store.quota import FILE_NAME as MAILDIRSIZE
-from vmaild.store.quota import record, recorded
+from vmaild.store.quota import record, recorded, stored_size
 
 _RACY = 2_000_000_000
 """Nanoseconds. A folder changed less than this before it was listed may change again and keep its time stamp:
@@ -53,9 +52,9 @@ class Snapshot:
 
 
 class Snapshots:
-    """The last snapshot of each mailbox, for one process and all its threads.
+    """The last snapshot of each mailbox, for all threads of a process.
 
-    Bounded by the number of messages in all snapshots together; what was not polled for longest goes first.
+    Bounded by the messages in all of them together; what was not polled for longest goes first.
     """
 
     def __init__(self, limit: int) -> None:
@@ -122,7 +121,8 @@ class Snapshots:
             key = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
             size = self._counted.get(key)
             if size is None:
-                size = transmitted_size(file)
+                with _open_regular(file) as source:
+                    size = transmitted_size(iter(lambda: source.read(_BLOCK), b""))
                 with self._lock:
                     self._counted[key] = size
                     if len(self._counted) > self._limit:
@@ -165,8 +165,7 @@ class LockedMaildrop:
         """See messages.Maildrop."""
         try:
             for _ in range(_ATTEMPTS):
-                file = self._file(index)
-                if file is None:
+                if (file := self._file(index)) is None:
                     break
                 with suppress(FileNotFoundError):
                     return _open_regular(file)
@@ -183,11 +182,10 @@ class LockedMaildrop:
         for _ in range(_ATTEMPTS):
             missing = []
             for index in left:
-                file = self._file(index)
-                if file is None:
+                if (file := self._file(index)) is None:
                     continue
                 try:
-                    size = _stored_size(file) if is_counted else 0
+                    size = stored_size(*os.path.split(file)) if is_counted else 0
                     os.unlink(file)
                 except FileNotFoundError:
                     missing.append(index)
@@ -202,7 +200,7 @@ class LockedMaildrop:
             left = missing
         if is_counted and removed:
             record(self._path, -freed, -removed)
-        return refused + len(left)
+        return refused + sum(self._file(index) is not None for index in left)
 
     def close(self) -> None:
         """See messages.Maildrop."""
@@ -266,17 +264,6 @@ def unique_id(base: str) -> str:
     return _hash(base)
 
 
-def transmitted_size(file: str) -> int:
-    """Count the octets of a stored message as POP3 transmits it. Raises OSError."""
-    total = 0
-    last = b""
-    with _open_regular(file) as source:
-        while block := source.read(_BLOCK):
-            total += len(block) + bare_line_feeds(block) - (last == b"\r" and block[:1] == b"\n")
-            last = block[-1:]
-    return total if last in {b"\n", b""} else total + 2  # the last line gets its CRLF
-
-
 def remove_abandoned(folder: str) -> None:
     """Remove what deliveries that never ended have left in `tmp` (maildir(5))."""
     with suppress(OSError):
@@ -297,18 +284,15 @@ def _unused(uid: str, taken: set[str]) -> str:
 
 
 def _hash(text: str) -> str:
+    import hashlib  # noqa: PLC0415  it loads OpenSSL, few names need it, and vdeliver has to start fast
+
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:64]
-
-
-def _stored_size(file: str) -> int:
-    size = recorded(os.path.basename(file), ",S=")
-    return os.lstat(file).st_size if size is None else size
 
 
 def _open_regular(file: str) -> FileIO:
     """Open a message; nothing else that may bear such a name is followed or waited for."""
-    source = FileIO(os.open(file, _READ))
-    if not stat.S_ISREG(os.fstat(source.fileno()).st_mode):
-        source.close()
+    fd = os.open(file, _READ)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
         raise StoreFailed(f"{file} is not a regular file")
-    return source
+    return FileIO(fd)

@@ -85,15 +85,16 @@ def measure(path: str) -> Usage:
     messages = total = 0
     for folder in _message_folders(path):
         for name in _names(folder):
-            size = recorded(name, ",S=")
-            if size is None:
-                try:
-                    size = os.lstat(f"{folder}/{name}").st_size
-                except FileNotFoundError:
-                    continue
-            messages += 1
-            total += size
+            with suppress(FileNotFoundError):
+                total += stored_size(folder, name)
+                messages += 1
     return Usage(messages, total)
+
+
+def stored_size(folder: str, name: str) -> int:
+    """The bytes of one message for the quota: as its name says, else as its file has. Raises OSError."""
+    size = recorded(name, ",S=")
+    return os.lstat(f"{folder}/{name}").st_size if size is None else size
 
 
 def recorded(name: str, key: str) -> int | None:

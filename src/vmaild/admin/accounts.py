@@ -1,0 +1,308 @@
+"""Accounts: a line of the passwd file, a line of the shadow file, a mailbox, a home.
+
+An account never exists without its password line: that is written before the account's own, and outlives it.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+
+from vmaild.address import Address, parse_address
+from vmaild.admin.coadministrators import domains_of
+from vmaild.admin.door import Change, Door, Draft, refusals
+from vmaild.admin.leftovers import of_account
+from vmaild.admin.plan import FileEdit, Mail, MailEffect, Plan, Step
+from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.reroute import in_words
+from vmaild.admin.view import View
+from vmaild.auth.passwords import PasswordError, hash_password
+from vmaild.core.directory import Account, Domain, ShadowEntry
+from vmaild.core.permissions import Action
+from vmaild.core.routing import Accepted, ToMailbox, route
+from vmaild.formats.domain import parse_size, render_size
+from vmaild.formats.passwd import valid_login, with_account, without_account
+from vmaild.formats.shadow import with_entry, without_entry
+from vmaild.store.messages import Mailbox, Usage
+
+NOLOGIN = "/usr/sbin/nologin"
+NO_PASSWORD = "!"  # noqa: S105  the mark of a locked account in shadow(5)
+_DAY = 86400
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account as people ask for it."""
+
+    account: Account
+    domain: str
+    quota: int
+    """Bytes in force: its own or the domain's; 0: no limit."""
+    has_password: bool
+    locked: bool
+    usage: Usage | None = None
+
+    @property
+    def address(self) -> str:
+        """Its mail address, and its qualified login."""
+        return str(Address(self.account.login, self.domain))
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSettings:
+    """What `set_user` changes; None: stays."""
+
+    full_name: str | None = None
+    quota: str | None = None
+    """A size, `none` for no limit, `default` for the domain's."""
+    locked: bool | None = None
+
+
+def parse_name(text: str) -> Address:
+    """LOGIN@DOMAIN or NAME@DOMAIN. Raises Misused."""
+    with refusals():
+        address = parse_address(text)
+    if not address.domain:
+        raise Misused(f"'{text}' has no domain", f"write it like {address.local_part}@va.example.org")
+    return address
+
+
+# -- questions
+
+
+def list_users(door: Door, domain_name: str) -> list[AccountRecord]:
+    """The accounts of a domain, sorted by login. Raises Refused."""
+    view, domain = door.see(domain_name)
+    return [_record(view, domain, account) for _, account in sorted(domain.accounts.items())]
+
+
+def show_user(door: Door, address: Address) -> AccountRecord:
+    """One account, with what its mailbox holds. Raises Refused."""
+    view, domain = door.see(address.domain)
+    record = _record(view, domain, _account(domain, address))
+    mailbox = Mailbox(domain.name, record.account.login)
+    with refusals():
+        usage = door.messages.usage(mailbox) if door.messages.exists(mailbox) else Usage(0, 0)
+    return replace(record, usage=usage)
+
+
+# -- changes
+
+
+def add_user(
+    door: Door,
+    address: Address,
+    *,
+    password: bytes | None,
+    full_name: str = "",
+    quota: str = "",
+    keep_mail: bool = False,
+    dry_run: bool = False,
+) -> Plan:
+    """Create an account with its mailbox; without a password nobody can log in to it. Raises Refused."""
+    hashed = NO_PASSWORD if password is None else _hashed(password)
+
+    def draft(view: View) -> Draft:
+        domain = view.domain(address.domain)
+        _check_new(domain, address)
+        warnings = list(_too_many(view, domain))
+        uid, gid = _mail_owner(view)
+        login, name = address.local_part, domain.name
+        account = Account(login, uid, gid, full_name, f"/vhome/{name}/{login}", NOLOGIN, _quota(quota))
+        passwd, shadow = view.passwd_path(name), view.shadow_path(name)
+        entry = ShadowEntry(login, hashed, _today())
+        leftovers = list(of_account(door.messages, view, name, login, Mail.KEEP if keep_mail else Mail.ARCHIVE))
+        if leftovers:
+            kept = "this account inherits it" if keep_mail else "it is archived first"
+            warnings.append(f"there is mail or a home of a former {login}@{name}: {kept}")
+        privileges = domains_of(view, f"{login}@{name}")
+        warnings += (f"{login}@{name} is named as a co-administrator of {each}" for each in privileges)
+        steps: list[Step] = [
+            *leftovers,
+            MailEffect(Mail.CREATE, name, login),
+            *view.edit(shadow, with_entry(view.text(shadow) or "", entry), instead=_said(login, password)),
+            *view.edit(passwd, with_account(view.text(passwd) or "", account), passwd=True),
+        ]
+        return Draft(f"add account {login}@{name}", steps, warnings, partial(_unreachable, name, login))
+
+    return door.change(_change("user add", address, draft), dry_run=dry_run)
+
+
+def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run: bool = False) -> Plan:
+    """Change full name, quota, or whether the account may log in. Raises Refused."""
+
+    def draft(view: View) -> Draft:
+        domain = view.domain(address.domain)
+        account = _account(domain, address)
+        changed = account
+        if settings.full_name is not None:
+            changed = replace(changed, full_name=settings.full_name)
+        if settings.quota is not None:
+            changed = replace(changed, quota=_quota(settings.quota))
+        steps: list[Step] = []
+        if changed != account:
+            passwd = view.passwd_path(domain.name)
+            steps += view.edit(passwd, with_account(view.text(passwd) or "", changed), passwd=True)
+        if settings.locked is not None:
+            steps += _lock(view, domain, account.login, settings.locked)
+        return Draft(f"change account {account.login}@{domain.name}", steps)
+
+    return door.change(_change("user set", address, draft), dry_run=dry_run)
+
+
+def set_password(door: Door, address: Address, password: bytes, *, dry_run: bool = False) -> Plan:
+    """Give an account a new password; one that is locked stays so. Raises Refused."""
+    hashed = _hashed(password)
+
+    def draft(view: View) -> Draft:
+        domain = view.domain(address.domain)
+        login = _account(domain, address).login
+        entry = view.password_of(domain, login) or ShadowEntry(login, "")
+        suspended = entry.locked and len(entry.password) > 1
+        changed = replace(entry, password=f"!{hashed}" if suspended else hashed, last_change=_today())
+        warnings = [f"{login}@{domain.name} stays locked until 'vmail user set --unlock'"] if suspended else []
+        steps = _shadow_edit(view, domain, changed, f"password of {login} set")
+        return Draft(f"set the password of {login}@{domain.name}", steps, warnings)
+
+    return door.change(_change("user passwd", address, draft), dry_run=dry_run)
+
+
+def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_run: bool = False) -> Plan:
+    """Remove an account; its mail and its home are archived, kept or deleted. Raises Refused."""
+
+    def draft(view: View) -> Draft:
+        domain = view.domain(address.domain)
+        login, name = _account(domain, address).login, domain.name
+        passwd, shadow = view.passwd_path(name), view.shadow_path(name)
+        steps: list[Step] = [
+            *view.edit(passwd, without_account(view.text(passwd) or "", login), passwd=True),
+            *view.edit(
+                shadow, without_entry(view.text(shadow) or "", login), instead=f"password of {login} removed"
+            ),
+            *of_account(door.messages, view, name, login, mail),
+        ]
+        warnings = [
+            f"{login}@{name} is still a co-administrator of {each}: 'vmail admin revoke {login}@{name} {each}'"
+            for each in domains_of(view, f"{login}@{name}")
+        ]
+        return Draft(f"remove account {login}@{name}", steps, warnings)
+
+    return door.change(_change("user remove", address, draft), dry_run=dry_run)
+
+
+# -- parts
+
+
+def _change(verb: str, address: Address, draft: Callable[[View], Draft]) -> Change:
+    return Change(verb, address.domain, str(address), Action.ACCOUNTS, draft)
+
+
+def _record(view: View, domain: Domain, account: Account) -> AccountRecord:
+    entry = view.password_of(domain, account.login)
+    hashed = entry.password if entry else ""
+    return AccountRecord(
+        account,
+        domain.name,
+        domain.definition.quota if account.quota is None else account.quota,
+        has_password=bool(hashed.lstrip("!*")),
+        locked=entry.locked if entry else False,
+    )
+
+
+def _account(domain: Domain, address: Address) -> Account:
+    account = domain.accounts.get(address.key)
+    if account is None:
+        raise Refused(
+            f"there is no account {address.local_part} in {domain.name}",
+            f"'vmail user list {domain.name}' shows which there are",
+        )
+    return account
+
+
+def _check_new(domain: Domain, address: Address) -> None:
+    problem = valid_login(address.local_part)
+    if problem is not None:
+        raise Misused(problem, "choose one of letters, digits, '.', '-' and '_'")
+    there = domain.accounts.get(address.key)
+    if there is not None:
+        raise Refused(
+            f"{there.login}@{domain.name} exists already ({there.source})", "change it with 'vmail user set'"
+        )
+
+
+def _too_many(view: View, domain: Domain) -> Iterator[str]:
+    """Refuse a co-administrator the account that is one too many; a site administrator is only told."""
+    most = domain.definition.max_users
+    if most and len(domain.accounts) >= most:
+        problem = f"{domain.name} has {len(domain.accounts)} accounts of {most} allowed"
+        if not view.actor.site_admin:
+            raise Refused(problem, "remove one, or ask a site administrator for more")
+        yield problem
+
+
+def _mail_owner(view: View) -> tuple[int, int]:
+    """Whom mailboxes belong to."""
+    try:
+        found = os.stat(view.layout.spool)
+    except FileNotFoundError as error:
+        raise Refused(f"{view.layout.spool} does not exist", "lay everything out with 'vmail init'") from error
+    return found.st_uid, found.st_gid
+
+
+def _lock(view: View, domain: Domain, login: str, locked: bool) -> list[FileEdit]:
+    entry = view.password_of(domain, login) or ShadowEntry(login, "")
+    if locked:
+        if entry.locked:
+            return []
+        return _shadow_edit(view, domain, replace(entry, password=f"!{entry.password}"), f"{login} locked")
+    if not entry.password.lstrip("!*"):
+        address = f"{login}@{domain.name}"
+        raise Refused(f"{address} has no password", f"set one: 'vmail user passwd {address}'")
+    return _shadow_edit(view, domain, replace(entry, password=entry.password.lstrip("!*")), f"{login} unlocked")
+
+
+def _shadow_edit(view: View, domain: Domain, entry: ShadowEntry, said: str) -> list[FileEdit]:
+    shadow = view.shadow_path(domain.name)
+    return view.edit(shadow, with_entry(view.text(shadow) or "", entry), instead=said)
+
+
+def _said(login: str, password: bytes | None) -> str:
+    return f"{login} without a password" if password is None else f"password of {login} set"
+
+
+def _hashed(password: bytes) -> str:
+    try:
+        return hash_password(password)
+    except PasswordError as error:
+        raise Refused(str(error), "choose another one") from error
+
+
+def _quota(text: str) -> int | None:
+    match text.strip().lower():
+        case "" | "default":
+            return None
+        case "none":
+            return 0
+        case size:
+            return parse_size(size)
+
+
+def quota_in_words(quota: int) -> str:
+    """A quota for people."""
+    return render_size(quota) if quota else "none"
+
+
+def _today() -> int:
+    return int(time.time() // _DAY)
+
+
+def _unreachable(domain: str, login: str, after: View) -> Iterator[str]:
+    """Says so where mail for an account's own address would not come to its mailbox."""
+    decided = route(after.visible, Address(login, domain))
+    targets = decided.targets if isinstance(decided, Accepted) else ()
+    boxes = {(target.domain, target.login) for target in targets if isinstance(target, ToMailbox)}
+    if (domain, login) not in boxes:
+        yield f"mail for {login}@{domain} does not come to this mailbox: {in_words(decided)}"

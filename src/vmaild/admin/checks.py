@@ -1,0 +1,119 @@
+"""What is wrong with the configuration: every file read, every destination followed, nothing changed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Iterator
+
+from vmaild.address import fold
+from vmaild.admin.door import Door
+from vmaild.admin.lint import Fault, alias_faults, fallback_fault
+from vmaild.admin.refusal import Refused
+from vmaild.admin.view import View
+from vmaild.core.directory import Domain, LookupFailed
+from vmaild.core.findings import Finding, Severity
+from vmaild.core.permissions import Action, allowed
+from vmaild.formats.shadow import parse_shadow
+
+
+def check_all(door: Door) -> list[Finding]:
+    """The findings of the site and of every domain that the actor may see. Raises Refused."""
+    view = door.view()
+    findings = list(_site(door)) if door.actor.site_admin else []
+    for name in view.directory.names():
+        if door.actor.site_admin or _may_see(door, view, name):
+            findings += _domain(view, name)
+    return _sorted(findings)
+
+
+def check_domain(door: Door, name: str) -> list[Finding]:
+    """The findings of one domain, by its name or a domain alias. Raises Refused."""
+    if not door.actor.site_admin:
+        door.see(name)
+    view = door.view()
+    if name not in view.directory.names():
+        name = view.domain(name).name
+    return _sorted([*(_site(door) if door.actor.site_admin else ()), *_domain(view, name)])
+
+
+def _may_see(door: Door, view: View, name: str) -> bool:
+    try:
+        domain = view.directory.find(name)
+    except LookupFailed:
+        return False
+    return domain is not None and allowed(door.actor, Action.SEE, domain.definition)
+
+
+def _site(door: Door) -> Iterator[Finding]:
+    """vmail.toml, and the folders of everybody."""
+    yield from door.findings
+    where = door.layout
+    for path in (where.spool, where.state):
+        if not os.path.isdir(path):
+            yield Finding(path, 0, "there is no such folder", "make it with 'vmail init'", Severity.ERROR)
+    for path in (where.configuration, where.definitions, where.spool):
+        if os.path.isdir(path) and os.stat(path).st_mode & stat.S_IWOTH:
+            yield Finding(path, 0, "everybody on this machine may write here", f"chmod o-w {path}", Severity.ERROR)
+
+
+def _domain(view: View, name: str) -> Iterator[Finding]:
+    yield from view.directory.findings(name)
+    try:
+        domain = view.directory.find(name)
+    except LookupFailed:
+        return  # told above
+    if domain is None:
+        return
+    yield from _secrets(view, domain)
+    yield from _pairs(view, domain)
+    for fault in alias_faults(view.directory, domain):
+        yield _finding(fault)
+    fault_of_fallback = fallback_fault(view.directory, domain)
+    if fault_of_fallback is not None:
+        yield _finding(fault_of_fallback)
+
+
+def _secrets(view: View, domain: Domain) -> Iterator[Finding]:
+    path = view.shadow_path(domain.name)
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return  # that it is not there, or cannot be read, is told elsewhere
+    if mode & stat.S_IRWXO:
+        yield Finding(path, 0, "everybody on this machine may use this file", f"chmod o= {path}", Severity.ERROR)
+
+
+def _pairs(view: View, domain: Domain) -> Iterator[Finding]:
+    """Accounts without a password line, and password lines without an account."""
+    shadow = view.shadow_path(domain.name)
+    try:
+        text = view.text(shadow)
+    except Refused:
+        return  # told as unreadable
+    passwords = {fold(entry.login): entry for entry in parse_shadow(text or "", shadow).entries}
+    for key, account in domain.accounts.items():
+        if key not in passwords:
+            yield Finding(
+                account.source.path,
+                account.source.line,
+                f"account {account.login} has no line in {shadow}, so nobody can log in",
+                f"set a password: 'vmail user passwd {account.login}@{domain.name}'",
+            )
+    for key, entry in passwords.items():
+        if key not in domain.accounts:
+            yield Finding(
+                entry.source.path,
+                entry.source.line,
+                f"there is a password for {entry.login}, but no such account in {view.passwd_path(domain.name)}",
+                "remove the line, before an account of that name gets this password",
+            )
+
+
+def _finding(fault: Fault) -> Finding:
+    return Finding(fault.source.path, fault.source.line, fault.problem, fault.remedy)
+
+
+def _sorted(findings: list[Finding]) -> list[Finding]:
+    """Once each, by place."""
+    return sorted(dict.fromkeys(findings), key=lambda finding: (finding.path, finding.line, finding.problem))

@@ -1,0 +1,93 @@
+"""Co-administrators: whom the definition of a domain names in `admins`."""
+
+from __future__ import annotations
+
+import pwd
+from collections.abc import Iterator
+
+from vmaild.address import parse_address
+from vmaild.admin.definitions import domain_itself, edited_definition
+from vmaild.admin.door import Change, Door, Draft, refusals
+from vmaild.admin.plan import Plan
+from vmaild.admin.refusal import Refused
+from vmaild.admin.view import View
+from vmaild.core.directory import Domain
+from vmaild.core.permissions import UNIX, Action, canonical_principal, same_principal
+from vmaild.formats.domain import parse_principal
+
+
+def list_admins(door: Door, domain_name: str) -> tuple[str, ...]:
+    """The co-administrators of a domain, sorted. Raises Refused."""
+    _, domain = door.see(domain_name)
+    return tuple(sorted(domain.definition.admins))
+
+
+def grant(door: Door, principal: str, domain_name: str, *, dry_run: bool = False) -> Plan:
+    """Let somebody manage the accounts and simple aliases of a domain. Raises Refused."""
+    with refusals():
+        wanted = canonical_principal(parse_principal(principal))
+
+    def draft(view: View) -> Draft:
+        domain = domain_itself(view, domain_name)
+        admins = domain.definition.admins
+        summary = f"let {wanted} manage {domain.name}"
+        if any(same_principal(wanted, admin) for admin in admins):
+            return Draft(summary)
+        warnings = list(_unknown(view, wanted))
+        if not admins:
+            warnings += _distrusted(view, domain)
+        edits = edited_definition(view, domain.name, {"admins": [*admins, wanted]})
+        return Draft(summary, edits, warnings)
+
+    return door.change(Change("admin grant", domain_name, wanted, Action.DEFINITION, draft), dry_run=dry_run)
+
+
+def revoke(door: Door, principal: str, domain_name: str, *, dry_run: bool = False) -> Plan:
+    """Take that away again. Raises Refused."""
+
+    def draft(view: View) -> Draft:
+        domain = domain_itself(view, domain_name)
+        admins = domain.definition.admins
+        left = [admin for admin in admins if admin != principal and not same_principal(principal, admin)]
+        if len(left) == len(admins):
+            raise Refused(
+                f"{principal} is no co-administrator of {domain.name}",
+                f"'vmail admin list {domain.name}' shows who is",
+            )
+        edits = edited_definition(view, domain.name, {"admins": left or None})
+        return Draft(f"let {principal} no longer manage {domain.name}", edits)
+
+    return door.change(Change("admin revoke", domain_name, principal, Action.DEFINITION, draft), dry_run=dry_run)
+
+
+def domains_of(view: View, principal: str) -> list[str]:
+    """The domains that name a principal as co-administrator: whoever bears that name next would be one."""
+    return sorted(
+        definition.name
+        for definition in view.definitions()
+        if any(same_principal(principal, admin) for admin in definition.admins)
+    )
+
+
+def _unknown(view: View, principal: str) -> Iterator[str]:
+    if principal.startswith(UNIX):
+        try:
+            pwd.getpwnam(principal.removeprefix(UNIX))
+        except KeyError:
+            yield f"this machine has no user {principal.removeprefix(UNIX)}"
+        return
+    address = parse_address(principal)
+    domain = view.find(address.domain)
+    if domain is None or address.key not in domain.accounts:
+        yield f"there is no account {principal}: whoever is given that name will be a co-administrator"
+
+
+def _distrusted(view: View, domain: Domain) -> Iterator[str]:
+    """Aliases that stop to work because a co-administrator could now write their file."""
+    for alias_file in domain.alias_files[:1]:
+        for entry in alias_file.entries.values():
+            if any(target.startswith(("|", "/", ":")) for target in entry.targets):
+                yield (
+                    f"alias {entry.name} ({entry.source}) uses a command, file or list: move it to an alias file "
+                    "of its own (vmail domain set --alias-file), for co-administrators may write this one"
+                )

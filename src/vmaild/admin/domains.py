@@ -1,0 +1,266 @@
+"""Domains: a definition, and the passwd, shadow and alias files that go with it.
+
+A domain goes into service with its definition, which is therefore written last and taken away first.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from functools import partial
+
+from vmaild.address import parse_address
+from vmaild.admin.definitions import domain_itself, edited_definition
+from vmaild.admin.door import Change, Door, Draft, refusals
+from vmaild.admin.execute import archive_stamp
+from vmaild.admin.leftovers import fresh_path, of_domain
+from vmaild.admin.lint import fallback_fault
+from vmaild.admin.plan import FileEdit, Mail, Plan, Step
+from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.view import View
+from vmaild.core.directory import DomainDefinition, LookupFailed
+from vmaild.core.permissions import UNIX, Action, allowed
+from vmaild.formats.domain import (
+    MAX_ALIAS_FILES,
+    parse_absolute_path,
+    parse_domain_name,
+    parse_fallback,
+    parse_service_address,
+    parse_size,
+    render_fallback,
+    render_size,
+)
+
+_LONGEST_FILE_NAME = 255
+"""Bytes (NAME_MAX of Linux)."""
+_LONGEST_PREFIX = "lock.domain."
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRecord:
+    """A domain as people ask for it."""
+
+    name: str
+    definition: DomainDefinition | None
+    users: int = 0
+    alias_count: int = 0
+    """Entries of its alias files that are in force."""
+    fallback: str = ""
+    """As it is written."""
+    problem: str = ""
+    """Why there is no definition to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class DomainSettings:
+    """What `add_domain` and `set_domain` write, as given; None: stays, empty: goes back to the default."""
+
+    mail_host: str | None = None
+    addresses: Sequence[str] | None = None
+    aliases: Sequence[str] | None = None
+    fallback: str | None = None
+    alias_files: Sequence[str] | None = None
+    quota: str | None = None
+    max_users: int | None = None
+    match_full_name: bool | None = None
+    certificate: str | None = None
+    disabled: bool | None = None
+
+
+# -- questions
+
+
+def list_domains(door: Door) -> list[DomainRecord]:
+    """All domains that the actor may see, sorted by name, the damaged ones included. Raises Refused."""
+    view = door.view()
+    records = []
+    for name in view.directory.names():
+        try:
+            domain = view.directory.find(name)
+        except LookupFailed as failure:
+            if door.actor.site_admin:
+                records.append(DomainRecord(name, None, problem=str(failure)))
+            continue
+        if domain is not None and allowed(door.actor, Action.SEE, domain.definition):
+            records.append(_record(view, name))
+    return records
+
+
+def show_domain(door: Door, domain_name: str) -> DomainRecord:
+    """One domain, by its name or a domain alias. Raises Refused."""
+    view, domain = door.see(domain_name)
+    return _record(view, domain.name)
+
+
+def _record(view: View, name: str) -> DomainRecord:
+    domain = view.domain(name)
+    aliases = {key for alias_file in domain.alias_files for key in alias_file.entries}
+    definition = domain.definition
+    return DomainRecord(name, definition, len(domain.accounts), len(aliases), render_fallback(definition.fallback))
+
+
+# -- changes
+
+
+def parse_domain(text: str) -> str:
+    """DOMAIN of a command. Raises Misused."""
+    with refusals():
+        return parse_domain_name(text)
+
+
+def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool = False) -> Plan:
+    """Put a new domain into service; files of that name are kept and used. Raises Refused."""
+
+    def draft(view: View) -> Draft:
+        definition = view.definition_path(name)
+        if view.text(definition) is not None:
+            raise Refused(f"domain {name} exists already ({definition})", "change it with 'vmail domain set'")
+        if len(_LONGEST_PREFIX + name) > _LONGEST_FILE_NAME:
+            raise Misused(f"{name} is too long to name files after it", "choose a shorter name")
+        _check_free(view, name, settings, new=True)
+        steps: list[Step] = []
+        warnings = []
+        for path in (view.aliases_path(name), view.shadow_path(name), view.passwd_path(name)):
+            if view.text(path) is None:
+                steps.append(FileEdit(path, None, b""))
+            else:
+                warnings.append(f"{path} is there already and comes into force")
+        steps += edited_definition(view, name, _values(settings)) or [FileEdit(definition, None, b"")]
+        return Draft(f"add domain {name}", steps, warnings, partial(_new_faults, name))
+
+    return door.change(Change("domain add", name, name, Action.DEFINITION, draft, names=True), dry_run=dry_run)
+
+
+def set_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool = False) -> Plan:
+    """Change the definition of a domain. Raises Refused."""
+    if all(getattr(settings, field.name) is None for field in fields(settings)):
+        raise Misused("nothing to change is given", "'vmail domain set --help' lists the options")
+
+    def draft(view: View) -> Draft:
+        domain_itself(view, name)
+        _check_free(view, name, settings)
+        edits = edited_definition(view, name, _values(settings))
+        return Draft(f"change domain {name}", edits, inspect=partial(_new_faults, name))
+
+    return door.change(Change("domain set", name, name, Action.DEFINITION, draft, names=True), dry_run=dry_run)
+
+
+def remove_domain(door: Door, name: str, mail: Mail = Mail.ARCHIVE, *, dry_run: bool = False) -> Plan:
+    """Take a domain out of service. Its files are archived with its mail, or deleted with it. Raises Refused.
+
+    What an earlier attempt left behind is cleared away as well.
+    """
+
+    def draft(view: View) -> Draft:
+        definition = view.definition_path(name)
+        files = [definition, view.aliases_path(name), view.passwd_path(name), view.shadow_path(name)]
+        there = [path for path in files if view.text(path) is not None]
+        if not there:
+            domain_itself(view, name)  # says best what that name is
+        archive = fresh_path(f"{view.layout.configuration}/.archive/{name}.{archive_stamp()}")
+        edits = [_away(view, path, "" if mail is Mail.DELETE else archive) for path in there]
+        live, rest = edits[: definition in there], edits[definition in there :]
+        steps: list[Step] = [*live, *of_domain(view, name, mail), *rest]
+        copy = f"{view.layout.last_good}/{name}.toml"
+        if view.text(copy) is not None:
+            steps.append(_away(view, copy, ""))
+        return Draft(f"remove domain {name}", steps, list(_left_behind(view, name)))
+
+    return door.change(Change("domain remove", name, name, Action.DEFINITION, draft, names=True), dry_run=dry_run)
+
+
+# -- parts
+
+
+def _values(settings: DomainSettings) -> dict[str, object | None]:
+    """The keys of the definition that are given, as it has them. Raises FormatError."""
+    if settings.max_users is not None and settings.max_users < 0:
+        raise Misused(
+            f"{settings.max_users} is no number of accounts", "give 0 for no limit, or a number above it"
+        )
+    files = settings.alias_files
+    if files is not None and len([path for path in files if path]) > MAX_ALIAS_FILES:
+        raise Misused(f"{len(files)} alias files are given", f"give {MAX_ALIAS_FILES} at most")
+    values: dict[str, object | None] = {
+        "mail_host": settings.mail_host and parse_domain_name(settings.mail_host),
+        "addresses": _each(settings.addresses, parse_service_address),
+        "aliases": _each(settings.aliases, parse_domain_name),
+        "fallback": settings.fallback and render_fallback(parse_fallback(settings.fallback)),
+        "alias_files": _each(files, parse_absolute_path),
+        "quota": settings.quota and _size(settings.quota),
+        "max_users": settings.max_users,
+        "match_full_name": settings.match_full_name,
+        "certificate": settings.certificate and parse_absolute_path(settings.certificate),
+        "disabled": settings.disabled,
+    }
+    # What is as an empty definition has it needs no line.
+    return {key: value or None for key, value in values.items() if getattr(settings, key) is not None}
+
+
+def _each(texts: Sequence[str] | None, parse: Callable[[str], str]) -> list[str] | None:
+    return None if texts is None else list(dict.fromkeys(parse(text) for text in texts if text.strip()))
+
+
+def _size(text: str) -> str:
+    size = 0 if text.strip().lower() == "none" else parse_size(text)
+    return render_size(size) if size else ""
+
+
+def _check_free(view: View, name: str, settings: DomainSettings, *, new: bool = False) -> None:
+    """Names and addresses belong to one domain each. Raises Refused."""
+    aliases = _each(settings.aliases, parse_domain_name) or []
+    addresses = _each(settings.addresses, parse_service_address) or []
+    if name in aliases:
+        raise Misused(f"{name} cannot be an alias of itself", "leave it out")
+    for taken in set(aliases).intersection(view.directory.names()):
+        raise Refused(f"{taken} is a domain of its own", f"remove that first: 'vmail domain remove {taken}'")
+    for other in view.definitions():
+        if other.name == name:
+            continue
+        for alias in (name, *aliases) if new else aliases:
+            if alias in other.aliases:
+                raise Refused(
+                    f"{alias} is a domain alias of {other.name}",
+                    f"take it from there first: 'vmail domain set {other.name} --alias ...'",
+                )
+        for address in addresses:
+            if address in other.addresses:
+                raise Refused(
+                    f"service address {address} is that of {other.name}",
+                    f"choose another, or take it from there first: 'vmail domain set {other.name} --address ...'",
+                )
+
+
+def _new_faults(name: str, after: View) -> Iterator[str]:
+    """What would be wrong with the domain afterwards."""
+    domain = after.domain(name)
+    for path in map(after.layout.path, domain.definition.alias_files):
+        if after.text(path) is None:
+            yield f"alias file {path} does not exist yet"
+    fault = fallback_fault(after.visible, domain)
+    if fault is not None:
+        yield f"{fault.problem}; {fault.remedy}"
+
+
+def _away(view: View, path: str, archive: str) -> FileEdit:
+    """Take a file from its place, into the archive folder where there is one."""
+    before = (view.text(path) or "").encode("utf-8", "surrogateescape")
+    return FileEdit(
+        path, before, None, instead="removed", moved_to=f"{archive}/{os.path.basename(path)}" if archive else ""
+    )
+
+
+def _left_behind(view: View, name: str) -> Iterator[str]:
+    """What of the domain stays elsewhere."""
+    for definition in view.definitions():
+        if definition.name == name:
+            for path in definition.alias_files:
+                yield f"alias file {view.layout.path(path)} stays where it is"
+            continue
+        for admin in definition.admins:
+            if not admin.startswith(UNIX) and parse_address(admin).domain == name:
+                yield (
+                    f"{admin} is still named as a co-administrator of {definition.name}: "
+                    f"'vmail admin revoke {admin} {definition.name}'"
+                )

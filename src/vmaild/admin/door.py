@@ -1,0 +1,235 @@
+"""The one door: every change of a domain, an account or an alias passes here, from wherever it is asked for.
+
+permission -> lock -> read -> draft -> compare routes -> write -> audit
+
+A dry run takes the same way without lock and writing. The real thing drafts anew once it holds the lock, so
+that two administrators at the same moment both succeed, one after the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+
+from vmaild.address import AddressError
+from vmaild.admin.actor import unix_actor, user_name
+from vmaild.admin.execute import carry_out
+from vmaild.admin.plan import FileEdit, Plan, Step
+from vmaild.admin.refusal import Misused, Refused, system_refusal
+from vmaild.admin.reroute import rerouted
+from vmaild.admin.view import View
+from vmaild.core.directory import Domain
+from vmaild.core.findings import Finding
+from vmaild.core.permissions import Action, Actor, allowed
+from vmaild.core.site import Site
+from vmaild.formats.parsed import FormatError
+from vmaild.store.atomic import make_folders
+from vmaild.store.layout import Layout, layout
+from vmaild.store.locks import LockTimeout, exclusive
+from vmaild.store.maildir import MaildirStore
+from vmaild.store.messages import MessageStore, StoreError
+from vmaild.store.site import SiteUnusable, load_site
+from vmaild.store.state import DONE, AuditLog, AuditRecord, StateUnusable
+
+LOCK_WAIT = 10.0
+"""Seconds that a change waits for others of the same domain."""
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """What a verb wants done; the door turns it into a Plan."""
+
+    summary: str
+    steps: Sequence[Step] = ()
+    warnings: Sequence[str] = ()
+    inspect: Callable[[View], Iterator[str]] | None = None
+    """Further warnings, from what would be on disk afterwards; may raise Refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What is asked for."""
+
+    verb: str
+    domain: str
+    """Canonical; may be a domain alias."""
+    subject: str
+    action: Action
+    draft: Callable[[View], Draft]
+    """Raises Refused, FormatError, AddressError."""
+    names: bool = False
+    """Whether names, domain aliases or service addresses may change, which other domains must not have too."""
+
+
+class Door:
+    """Who stands at the door, and what is behind it."""
+
+    def __init__(
+        self,
+        layout: Layout,
+        site: Site,
+        actor: Actor,
+        *,
+        findings: tuple[Finding, ...] = (),
+        lock_wait: float = LOCK_WAIT,
+    ) -> None:
+        self.layout = layout
+        self.site = site
+        self.actor = actor
+        self.findings = findings
+        """What is wrong with vmail.toml."""
+        self.messages: MessageStore = MaildirStore(layout.spool)
+        self._lock_wait = lock_wait
+
+    def view(self) -> View:
+        """What is on disk now."""
+        return View(self.layout, self.site, self.actor)
+
+    def see(self, name: str) -> tuple[View, Domain]:
+        """A domain (or domain alias) that the actor may see. Raises Refused."""
+        view = self.view()
+        self._permit(view, Action.SEE, name)
+        return view, view.domain(name)
+
+    def require_site_admin(self, doing: str) -> None:
+        """Raise Refused for everybody else."""
+        if not self.actor.site_admin:
+            raise Refused(f"{self.actor.principal} may not {doing}", "ask a site administrator")
+
+    def change(self, change: Change, *, dry_run: bool = False) -> Plan:
+        """Plan a change and, unless it is a dry run, carry it out. Raises Refused."""
+        with refusals():
+            view = self.view()
+            self._permit(view, change.action, change.domain)
+            if dry_run:
+                return self._plan(view, change)
+            found = view.find(change.domain) if change.action is not Action.DEFINITION else None
+            name = found.name if found else change.domain
+            with self._locked(([SITE_LOCK] if change.names else []) + [f"domain.{name}"], name):
+                # What was read before the lock may be out of date by now.
+                view = self.view()
+                self._permit(view, change.action, change.domain)
+                plan = self._plan(view, change)
+                if found and view.domain(change.domain).name != name:
+                    raise Refused(f"{change.domain} was given to another domain just now", "run it again")
+                return self._carried_out(plan) if plan.changes else plan
+
+    def _permit(self, view: View, action: Action, name: str) -> None:
+        if self.actor.site_admin:
+            return
+        try:
+            domain = view.find(name)
+        except Refused:
+            domain = None  # a co-administrator learns nothing of domains that are not theirs, not even this
+        if not allowed(self.actor, action, domain.definition if domain else None):
+            raise Refused(f"{self.actor.principal} may not {action.value} {name}", "ask a site administrator")
+
+    def _plan(self, view: View, change: Change) -> Plan:
+        draft = change.draft(view)
+        after = view.with_edits(tuple(step for step in draft.steps if isinstance(step, FileEdit)))
+        found = view.find(change.domain) if change.action is not Action.DEFINITION else None
+        name = found.name if found else change.domain
+        inspected = tuple(draft.inspect(after)) if draft.inspect else ()
+        return Plan(
+            change.verb,
+            name,
+            change.subject,
+            draft.summary,
+            tuple(draft.steps),
+            rerouted(view, after, name),
+            (*draft.warnings, *inspected),
+        )
+
+    def _carried_out(self, plan: Plan) -> Plan:
+        audit = AuditLog(self.layout)
+        try:
+            number = audit.begin(AuditRecord(str(self.actor), plan.verb, plan.domain, plan.subject, plan.summary))
+        except StateUnusable as error:
+            raise Refused(
+                f"cannot write the audit log: {error}", "see to that file, or move it aside; nothing was changed"
+            ) from error
+        try:
+            with refusals():
+                steps = tuple(carry_out(step, self.messages) for step in plan.steps)
+        except BaseException as error:
+            self._complete(audit, number, f"failed: {error}")
+            raise
+        warnings = (*plan.warnings, *self._complete(audit, number, DONE))
+        return replace(plan, steps=steps, warnings=warnings, carried_out=True)
+
+    @staticmethod
+    def _complete(audit: AuditLog, number: int, outcome: str) -> tuple[str, ...]:
+        try:
+            audit.complete(number, outcome)
+        except StateUnusable as error:
+            return (f"the audit log does not say how it ended: {error}",)
+        return ()
+
+    @contextmanager
+    def _locked(self, names: Sequence[str], domain: str) -> Iterator[None]:
+        make_folders(self.layout.run, 0o755)
+        with ExitStack() as locks:
+            for name in names:
+                try:
+                    locks.enter_context(exclusive(self.layout.lock(name), self._lock_wait))
+                except LockTimeout as timeout:
+                    what = "the list of domains" if name == SITE_LOCK else domain
+                    raise Refused(
+                        f"{what} is being changed by {_holder(timeout.pid)}",
+                        "run it again when that has ended",
+                    ) from timeout
+            yield
+
+
+SITE_LOCK = "site"
+
+
+def open_door(root: str | None = None) -> Door:
+    """The door of the layout under `root` (None: VMAIL_ROOT, else the system's own), for who runs this process.
+
+    Raises Refused where there is nothing behind it, or vmail.toml is damaged.
+    """
+    where = layout(root)
+    with refusals():
+        try:
+            os.listdir(where.definitions)  # to find out now whether it is there and may be read
+        except FileNotFoundError as error:
+            raise Refused(f"{where.definitions} does not exist", "lay everything out with 'vmail init'") from error
+        site, findings = load_site(where)
+        return Door(where, site, unix_actor(where, site), findings=findings)
+
+
+@contextmanager
+def refusals() -> Iterator[None]:
+    """Turn what other rooms raise into what an administrator can act upon."""
+    try:
+        yield
+    except FormatError as error:
+        raise Misused(error.problem, error.remedy) from error
+    except AddressError as error:
+        raise Misused(str(error), "write it like bob@va.example.org") from error
+    except SiteUnusable as error:
+        finding = error.finding
+        place = f"{finding.path}:{finding.line}" if finding.line else finding.path
+        raise Refused(f"{place}: {finding.problem}", finding.remedy) from error
+    except StoreError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError):
+            raise system_refusal(cause, str(error).partition(": [Errno")[0]) from error
+        raise Refused(str(error), "see to that, then run it again") from error
+    except OSError as error:
+        raise system_refusal(error) from error
+
+
+def _holder(pid: int | None) -> str:
+    """Who holds a lock, for people."""
+    if pid is None:
+        return "another process"
+    try:
+        with open(f"/proc/{pid}/comm", encoding="utf-8", errors="replace") as file:
+            command = file.read().strip()
+        return f"process {pid} ({command} of {user_name(os.stat(f'/proc/{pid}').st_uid)})"
+    except OSError:
+        return f"process {pid}"

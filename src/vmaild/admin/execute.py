@@ -1,0 +1,67 @@
+"""Carries out what was planned, one step at a time, each whole or not at all and durable when it returns."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect, Step
+from vmaild.store.atomic import fsync_folder, make_folders, remove_durably, write_atomically
+from vmaild.store.messages import Mailbox, MessageStore
+
+
+def carry_out(step: Step, messages: MessageStore) -> Step:
+    """Do one step; returns it, completed by what only the doing tells. Raises OSError, StoreError."""
+    match step:
+        case FileEdit(path, moved_to=target) if target:
+            make_folders(os.path.dirname(target), 0o750)
+            _move(path, target)
+        case FileEdit(path, after=None):
+            with suppress(FileNotFoundError):  # it is gone, as was wanted
+                remove_durably(path)
+        case FileEdit(path, after=bytes(content)):
+            write_atomically(path, content)
+        case MailEffect():
+            return _mail(step, messages)
+        case HomeEffect(Mail.ARCHIVE, path, moved_to=target):
+            make_folders(os.path.dirname(target), 0o755)
+            _move(path, target)
+        case HomeEffect(Mail.DELETE, path):
+            import shutil  # noqa: PLC0415  seldom needed
+
+            shutil.rmtree(path)
+        case _:
+            pass
+    return step
+
+
+def archive_stamp() -> str:
+    """What tells several archived things of one name apart."""
+    return datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
+
+
+def _mail(step: MailEffect, messages: MessageStore) -> MailEffect:
+    mailbox = Mailbox(step.domain, step.login)
+    match step.mail:
+        case Mail.CREATE:
+            messages.create(mailbox)
+        case Mail.ARCHIVE:
+            stamp = archive_stamp()
+            where = messages.archive(mailbox, stamp) if step.login else messages.archive_domain(step.domain, stamp)
+            return replace(step, where=where)
+        case Mail.DELETE:
+            if step.login:
+                messages.remove(mailbox)
+            else:
+                messages.remove_domain(step.domain)
+        case Mail.KEEP:
+            pass
+    return step
+
+
+def _move(path: str, target: str) -> None:
+    os.rename(path, target)
+    fsync_folder(os.path.dirname(target))
+    fsync_folder(os.path.dirname(path))

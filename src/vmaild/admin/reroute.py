@@ -1,0 +1,134 @@
+"""Which addresses a change sends elsewhere: every one is routed before and after, and the answers compared.
+
+Looked at are all names of the changed domain, under its own name and under domain aliases that come or go; one
+made-up name, which stands for every address that nothing names; and the aliases and fallbacks of other domains
+whose files mention the changed one, or a domain that does.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+
+from vmaild.address import Address, display_domain
+from vmaild.admin.plan import Rerouted
+from vmaild.admin.refusal import Refused
+from vmaild.admin.view import View
+from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed
+from vmaild.core.permissions import Action, allowed
+from vmaild.core.routing import Accepted, NotLocal, Rejected, Route, Undecided, route
+
+ANY = "any-other-address"
+"""A name that nobody has; shown as `*`."""
+
+_INCLUDE = re.compile(r":include:\s*([^\s\",]+)", re.IGNORECASE)
+
+
+def rerouted(before: View, after: View, domain: str) -> tuple[Rerouted, ...]:
+    """Every address whose destination differs, for a change of the domain of that (canonical) name."""
+    found = []
+    for address in sorted(_candidates(before, after, domain), key=lambda each: (each.domain, each.local_part)):
+        was, will = destination(before.visible, address), destination(after.visible, address)
+        if was != will:
+            found.append(Rerouted(_shown(str(address)), _shown(was), _shown(will)))
+    return tuple(found)
+
+
+def destination(directory: Directory, address: Address) -> str:
+    """Where mail for an address goes, in words."""
+    return in_words(route(directory, address))
+
+
+def in_words(decided: Route) -> str:
+    """A route without its steps."""
+    match decided:
+        case Accepted(targets):
+            return ", ".join(map(str, targets))
+        case Rejected(reason):
+            return f"refused: {reason.text}"
+        case NotLocal():
+            return "not a domain of this server"
+        case Undecided(_, problem):
+            return f"waits: {problem}"
+
+
+def names_of(domain: Domain) -> set[str]:
+    """Every name that means something in a domain, folded."""
+    names = {*domain.accounts, *domain.full_names}
+    for alias_file in domain.alias_files:
+        names |= alias_file.entries.keys()
+    return names
+
+
+def _candidates(before: View, after: View, name: str) -> set[Address]:
+    was, will = _found(before, name), _found(after, name)
+    domains = [domain for domain in (was, will) if domain is not None]
+    names = {ANY}.union(*map(names_of, domains))
+    hosts = {name}
+    if was is None or will is None or was.definition.aliases != will.definition.aliases:
+        hosts |= _hosts(was) ^ _hosts(will)
+    found = {Address(local_part, host) for local_part in names for host in hosts}
+    for other in _related(before, {name, *_hosts(was), *_hosts(will)}):
+        related = _found(before, other)
+        if related is not None:
+            for alias_file in related.alias_files:
+                found |= {Address(local_part, other) for local_part in alias_file.entries}
+            found.add(Address(ANY, other))
+    return found
+
+
+def _found(view: View, name: str) -> Domain | None:
+    """The domain of that very name, if it can be looked up and seen."""
+    with suppress(LookupFailed):
+        domain = view.visible.find(name)
+        if domain is not None and domain.name == name:
+            return domain
+    return None
+
+
+def _hosts(domain: Domain | None) -> set[str]:
+    return set(domain.definition.aliases) if domain else set()
+
+
+def _related(view: View, names: set[str]) -> set[str]:
+    """Other domains whose mail may go by way of these, straight or through yet others."""
+    texts = {
+        definition: "\n".join(_texts(view, definition)).casefold()
+        for definition in view.definitions()
+        if definition.name not in names and allowed(view.actor, Action.SEE, definition)
+    }
+    related: set[str] = set()
+    wanted = set(names)
+    while wanted:
+        spellings = {spelling.casefold() for name in wanted for spelling in (name, display_domain(name))}
+        wanted = set()
+        for definition, text in texts.items():
+            if definition.name not in related and any(spelling in text for spelling in spellings):
+                related.add(definition.name)
+                wanted |= {definition.name, *definition.aliases}
+    return related
+
+
+def _texts(view: View, definition: DomainDefinition) -> Iterator[str]:
+    """All that decides where the mail of a domain goes, as it is written."""
+    paths = [
+        view.definition_path(definition.name),
+        view.aliases_path(definition.name),
+        *map(view.layout.path, definition.alias_files),
+    ]
+    for path in paths:
+        text = _text(view, path)
+        yield text
+        for include in _INCLUDE.finditer(text):
+            yield _text(view, view.layout.path(include[1]))
+
+
+def _text(view: View, path: str) -> str:
+    with suppress(Refused):
+        return view.text(path) or ""
+    return ""
+
+
+def _shown(text: str) -> str:
+    return text.replace(ANY, "*")

@@ -1,0 +1,108 @@
+"""`vmail alias`: names that expand to targets."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vmaild.admin import aliases
+from vmaild.admin.accounts import parse_name
+from vmaild.admin.domains import parse_domain
+from vmaild.admin.door import open_door
+from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
+from vmaild.cli.output import place, print_json, print_plan, print_table
+
+app = Verbs("Add, change, show and remove aliases.")
+
+Name = Annotated[str, typer.Argument(metavar="NAME@DOMAIN", help="The alias.", show_default=False)]
+Targets = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="TARGET...",
+        show_default=False,
+        help="Names of the domain, addresses, \\name for the account; for site administrators also '|command', "
+        "/file and :include:/file.",
+    ),
+]
+
+
+@app.verb(
+    epilog=examples(
+        "vmail alias add sales@va.toto.fr alice bob",
+        "vmail alias add office@va.toto.fr sales carol@example.org --dry-run",
+    )
+)
+def add(
+    context: typer.Context, name: Name, targets: Targets, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Create an alias. One that is there already is left alone: see 'vmail alias set'."""
+    plan = aliases.add_alias(open_door(root_of(context)), parse_name(name), targets, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(
+    name="set",
+    epilog=examples("vmail alias set sales@va.toto.fr alice", "vmail alias set bob@va.toto.fr bob x@y.example"),
+)
+def set_(
+    context: typer.Context, name: Name, targets: Targets, dry_run: DryRun = False, as_json: Json = False
+) -> None:
+    """Create an alias, or replace all its targets."""
+    plan = aliases.set_alias(open_door(root_of(context)), parse_name(name), targets, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(epilog=examples("vmail alias remove sales@va.toto.fr --dry-run"))
+def remove(context: typer.Context, name: Name, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Remove an alias from the domain's own alias file."""
+    plan = aliases.remove_alias(open_door(root_of(context)), parse_name(name), dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(epilog=examples("vmail alias show sales@va.toto.fr"))
+def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
+    """Show the targets of an alias, and where it is written."""
+    _print(aliases.show_alias(open_door(root_of(context)), parse_name(name)), as_json=as_json)
+
+
+@app.verb("list", epilog=examples("vmail alias list va.toto.fr"))
+def list_(
+    context: typer.Context,
+    domain: Annotated[
+        str, typer.Argument(metavar="DOMAIN", help="Its name or a domain alias.", show_default=False)
+    ],
+    as_json: Json = False,
+) -> None:
+    """List the aliases of a domain, from all its alias files."""
+    records = aliases.list_aliases(open_door(root_of(context)), parse_domain(domain))
+    if not records and not as_json:
+        print(f"{domain} has no aliases.")
+        return
+    _print(records, as_json=as_json)
+
+
+def _print(records: list[aliases.AliasRecord], *, as_json: bool) -> None:
+    if as_json:
+        print_json({"aliases": [_document(record) for record in records]})
+        return
+    rows = [
+        (record.entry.name, ", ".join(record.entry.targets), f"{record.entry.source}{_remark(record)}")
+        for record in records
+    ]
+    print_table(("alias", "targets", "written in"), rows)
+
+
+def _remark(record: aliases.AliasRecord) -> str:
+    return " (hidden by the one above)" if record.hidden else ""
+
+
+def _document(record: aliases.AliasRecord) -> dict[str, object]:
+    return {
+        "name": record.entry.name,
+        "domain": record.domain,
+        "targets": list(record.entry.targets),
+        "source": place(record.entry.source),
+        "hidden": record.hidden,
+        "trusted": record.trusted,
+    }

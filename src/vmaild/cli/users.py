@@ -1,0 +1,247 @@
+"""`vmail user`: the accounts of a domain."""
+
+from __future__ import annotations
+
+import getpass
+import sys
+from typing import Annotated
+
+import typer
+
+from vmaild.admin import accounts
+from vmaild.admin.domains import parse_domain
+from vmaild.admin.door import open_door
+from vmaild.admin.refusal import Misused, Refused
+from vmaild.cli.conventions import (
+    ArchiveMail,
+    DeleteMail,
+    DryRun,
+    Json,
+    KeepMail,
+    Verbs,
+    Yes,
+    examples,
+    is_interactive,
+    mail_choice,
+    root_of,
+)
+from vmaild.cli.output import place, print_fields, print_json, print_plan, print_question, print_table
+from vmaild.cli.text import quota_in_words, size_in_words
+
+app = Verbs("Add, change, show and remove the accounts of a domain.")
+
+Login = Annotated[str, typer.Argument(metavar="LOGIN@DOMAIN", help="The account.", show_default=False)]
+PasswordStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input.")
+]
+Quota = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIZE", help="Such as 50M; 'none' for no limit, 'default' for the domain's.", show_default=False
+    ),
+]
+FullName = Annotated[str | None, typer.Option(metavar="NAME", help="Such as 'Bob Martin'.", show_default=False)]
+
+
+@app.verb(
+    epilog=examples(
+        "vmail user add bob@va.toto.fr --full-name 'Bob Martin'",
+        "pwgen 20 1 | vmail user add bob@va.toto.fr --password-stdin --quota 50M",
+    )
+)
+def add(
+    context: typer.Context,
+    login: Login,
+    *,
+    full_name: FullName = None,
+    quota: Quota = None,
+    password_stdin: PasswordStdin = False,
+    no_password: Annotated[
+        bool, typer.Option("--no-password", help="Nobody can log in until 'vmail user passwd' sets one.")
+    ] = False,
+    keep_mail: Annotated[
+        bool, typer.Option("--keep-mail", help="Let the account inherit the mail of a former one of that name.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Create an account with its mailbox.
+
+    The password is asked for twice, or read from standard input; never give one as an argument, where
+    everybody on the machine can see it. Mail that a former account of that name left is archived first.
+    """
+    door, address = open_door(root_of(context)), accounts.parse_name(login)
+    password = None if no_password else _password(login, from_stdin=password_stdin, dry_run=dry_run)
+    plan = accounts.add_user(
+        door,
+        address,
+        password=password,
+        full_name=full_name or "",
+        quota=quota or "",
+        keep_mail=keep_mail,
+        dry_run=dry_run,
+    )
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(
+    name="set",
+    epilog=examples("vmail user set bob@va.toto.fr --quota 200M", "vmail user set bob@va.toto.fr --lock"),
+)
+def set_(
+    context: typer.Context,
+    login: Login,
+    *,
+    full_name: FullName = None,
+    quota: Quota = None,
+    lock: Annotated[
+        bool | None,
+        typer.Option(
+            "--lock/--unlock", help="Suspend logins, or allow them again; mail still arrives.", show_default=False
+        ),
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Change the full name or the quota of an account, or suspend its logins."""
+    if full_name is None and quota is None and lock is None:
+        raise Misused("nothing to change is given", "see 'vmail user set --help'")
+    settings = accounts.AccountSettings(full_name, quota, lock)
+    plan = accounts.set_user(open_door(root_of(context)), accounts.parse_name(login), settings, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(
+    epilog=examples("vmail user passwd bob@va.toto.fr", "vmail user passwd bob@va.toto.fr --password-stdin < file")
+)
+def passwd(
+    context: typer.Context,
+    login: Login,
+    *,
+    password_stdin: PasswordStdin = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Set the password of an account. One whose logins are suspended stays so."""
+    door, address = open_door(root_of(context)), accounts.parse_name(login)
+    password = _password(login, from_stdin=password_stdin, dry_run=dry_run)
+    plan = accounts.set_password(door, address, password, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(epilog=examples("vmail user show bob@va.toto.fr"))
+def show(context: typer.Context, login: Login, as_json: Json = False) -> None:
+    """Show one account, where it is written, and what its mailbox holds."""
+    record = accounts.show_user(open_door(root_of(context)), accounts.parse_name(login))
+    if as_json:
+        print_json(_document(record))
+        return
+    account, usage = record.account, record.usage
+    print_fields(
+        [
+            ("address", record.address),
+            ("full name", account.full_name),
+            ("login", _state(record)),
+            ("quota", quota_in_words(record.quota) + ("" if account.quota is not None else " (of the domain)")),
+            ("mailbox", f"{usage.messages} messages, {size_in_words(usage.bytes)}" if usage else ""),
+            ("home", account.home),
+            ("owner", f"uid {account.uid}, gid {account.gid}"),
+            ("written in", str(account.source)),
+        ]
+    )
+
+
+@app.verb("list", epilog=examples("vmail user list va.toto.fr", "vmail user list va.toto.fr --json"))
+def list_(
+    context: typer.Context,
+    domain: Annotated[
+        str, typer.Argument(metavar="DOMAIN", help="Its name or a domain alias.", show_default=False)
+    ],
+    as_json: Json = False,
+) -> None:
+    """List the accounts of a domain."""
+    records = accounts.list_users(open_door(root_of(context)), parse_domain(domain))
+    if as_json:
+        print_json({"users": [_document(record) for record in records]})
+        return
+    if not records:
+        print(f"{domain} has no accounts.")
+        return
+    rows = [
+        (record.account.login, record.account.full_name, quota_in_words(record.quota), _state(record))
+        for record in records
+    ]
+    print_table(("login", "full name", "quota", "may log in"), rows)
+
+
+@app.verb(
+    epilog=examples("vmail user remove bob@va.toto.fr", "vmail user remove bob@va.toto.fr --delete-mail --yes")
+)
+def remove(
+    context: typer.Context,
+    login: Login,
+    *,
+    archive_mail: ArchiveMail = False,
+    keep_mail: KeepMail = False,
+    delete_mail: DeleteMail = False,
+    yes: Yes = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Remove an account.
+
+    Its mail and its home are set aside unless you say otherwise: nothing is lost, and whoever is given the
+    name next does not inherit it.
+    """
+    door, address = open_door(root_of(context)), accounts.parse_name(login)
+    mail = mail_choice(archive=archive_mail, keep=keep_mail, delete=delete_mail)
+    if not (yes or dry_run):
+        print_question(accounts.remove_user(door, address, mail, dry_run=True), as_json=as_json)
+    plan = accounts.remove_user(door, address, mail, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+# -- parts
+
+
+def _password(login: str, *, from_stdin: bool, dry_run: bool) -> bytes:
+    """The new password, asked for or read; a dry run needs none."""
+    if from_stdin:
+        password = sys.stdin.buffer.readline().rstrip(b"\r\n")
+        if not password:
+            raise Misused("standard input has no password", "write it there, on a line of its own")
+        return password
+    if dry_run:
+        return b"none, in a dry run"
+    if not is_interactive():
+        raise Misused("there is no password", "write it to standard input and add --password-stdin")
+    password = getpass.getpass(f"Password for {login}: ").encode("utf-8", "surrogateescape")
+    if getpass.getpass("Once more: ").encode("utf-8", "surrogateescape") != password:
+        raise Refused("the two passwords differ", "run it again")
+    return password
+
+
+def _state(record: accounts.AccountRecord) -> str:
+    if record.locked and record.has_password:
+        return "no, locked"
+    return "yes" if record.has_password else "no, has no password"
+
+
+def _document(record: accounts.AccountRecord) -> dict[str, object]:
+    account, usage = record.account, record.usage
+    document: dict[str, object] = {
+        "address": record.address,
+        "login": account.login,
+        "domain": record.domain,
+        "full_name": account.full_name,
+        "quota": record.quota,
+        "quota_is_own": account.quota is not None,
+        "uid": account.uid,
+        "gid": account.gid,
+        "home": account.home,
+        "shell": account.shell,
+        "has_password": record.has_password,
+        "locked": record.locked,
+        "source": place(account.source),
+    }
+    return document | ({"mailbox": {"messages": usage.messages, "bytes": usage.bytes}} if usage else {})

@@ -1,0 +1,64 @@
+"""What all tests may ask for: free ports, a demo root of one's own, a server that serves it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from tests.served import COMMANDS, Ports, Root, Served, copy_root, run, start
+
+
+@pytest.fixture(scope="session")
+def _ports() -> Ports:
+    return Ports(os.environ.get("PYTEST_XDIST_WORKER", ""))
+
+
+@pytest.fixture(scope="session")
+def free_port(_ports: Ports) -> Callable[[], int]:
+    """Call it for a port that is free on 127.0.0.1 to 127.0.0.4."""
+    return _ports.take
+
+
+@pytest.fixture(scope="session")
+def _demo(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A demo as `vmail init --demo` lays it out; only to be copied."""
+    path = tmp_path_factory.mktemp("demo") / "root"
+    run(COMMANDS / "vmail", "--root", path, "init", "--demo", check=True)
+    return path
+
+
+@pytest.fixture
+def root(_demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Root:
+    """A demo root of this test's own, on free ports; nothing serves it yet."""
+    # A short name: the path of a socket has 107 bytes at most.
+    return copy_root(_demo, tmp_path_factory.mktemp("r") / "root", [free_port() for _ in range(3)])
+
+
+@pytest.fixture
+def served(root: Root) -> Iterator[Served]:
+    """A running `vmail serve` of this test's own: to be killed, reloaded and reconfigured."""
+    server = start(root)
+    yield server
+    server.stop()
+    server.check_log()
+
+
+@pytest.fixture(scope="session")
+def _shared(
+    _demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
+) -> Iterator[Served]:
+    path = tmp_path_factory.mktemp("s") / "root"
+    server = start(copy_root(_demo, path, [free_port() for _ in range(3)]))
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def demo(_shared: Served) -> Iterator[Root]:
+    """The root of a running server that tests share, with all mailboxes empty. Leave its files as they are."""
+    _shared.root.empty()
+    yield _shared.root
+    assert _shared.process.poll() is None, "the server ended"
+    _shared.check_log()

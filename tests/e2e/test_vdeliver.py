@@ -1,0 +1,89 @@
+"""vdeliver as an MTA calls it: exit statuses, with a server and without."""
+
+from __future__ import annotations
+
+import pytest
+from tests.e2e.clients import fetch, without_trace
+from tests.served import Root
+
+MESSAGE = b"From: carol@sender.example\nSubject: Piped\n\nHello.\n"
+
+
+@pytest.fixture(params=["through the server", "on its own"])
+def where(request: pytest.FixtureRequest) -> Root:
+    """A demo with a running server, and one without."""
+    root: Root = request.getfixturevalue("demo" if request.param == "through the server" else "root")
+    root.empty()
+    return root
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "says"),
+    [
+        (["bob@va.toto.fr"], 0, ""),
+        (["team@va.toto.fr"], 0, ""),
+        (["bob+lists@va.example"], 0, ""),
+        (["nobody@va.toto.fr"], 67, "550 5.1.1"),
+        (["bob@elsewhere.example"], 68, "550 5.1.2"),
+        (["bob@va.toto.fr", "nobody@va.toto.fr"], 67, "<nobody@va.toto.fr>: 550 5.1.1"),
+        (["accountant@vc.toto.fr"], 75, "451 4.3.3 Forwarding"),
+        (["anything@ve.toto.fr"], 75, "451 4.3.3 Delivery to commands"),
+        (["nobody@va.toto.fr", "accountant@vc.toto.fr"], 75, "451 4.3.3"),
+        (["bob@va..toto.fr"], 65, "553 5.1.3"),
+        ([], 64, "usage"),
+        (["--unknown", "bob@va.toto.fr"], 64, "--unknown"),
+        (["-f"], 64, "-f"),
+    ],
+)
+def test_the_exit_status_tells_the_mta_what_became_of_it(
+    where: Root, arguments: list[str], status: int, says: str
+) -> None:
+    done = where.vdeliver(MESSAGE, *arguments)
+    assert (done.returncode, done.stdout) == (status, "")
+    assert says in done.stderr
+    assert bool(done.stderr) == bool(status)
+    assert bool(where.everything_stored()) == (status == 0)  # one status for all: all or nothing
+
+
+@pytest.mark.parametrize(
+    ("options", "first_line", "sender"),
+    [
+        (["-f", "carol@sender.example"], b"", b"carol@sender.example"),
+        (["-fcarol@sender.example"], b"", b"carol@sender.example"),
+        (["-f", ""], b"", b""),
+        (["-f", "<>"], b"", b""),
+        ([], b"", b""),
+        ([], b"From dave@sender.example Thu Feb 13 09:26:53 2025\n", b"dave@sender.example"),
+        (["-f", "carol@sender.example"], b"From dave@sender.example Thu Feb 13 09:26\n", b"carol@sender.example"),
+    ],
+)
+def test_the_sender_becomes_the_return_path(
+    where: Root, options: list[str], first_line: bytes, sender: bytes
+) -> None:
+    assert where.vdeliver(first_line + MESSAGE, *options, "bob@va.toto.fr").returncode == 0
+    (message,) = where.stored("bob@va.toto.fr")
+    assert message.startswith(b"Return-Path: <" + sender + b">\nDelivered-To: bob@va.toto.fr\n")
+    assert without_trace(message.replace(b"\n", b"\r\n")) == MESSAGE.replace(b"\n", b"\r\n")
+
+
+def test_a_recipient_that_is_damaged_defers(where: Root) -> None:
+    definition = where.etc / "domains/vc.toto.fr.toml"
+    before = definition.read_text()
+    (where.path / "var/lib/vmail/last-good/new.example.toml").unlink(missing_ok=True)
+    damaged = definition.with_name("new.example.toml")
+    damaged.write_text("fallback = 5\n")
+    done = where.vdeliver(MESSAGE, "bob@new.example")
+    damaged.unlink()
+    assert done.returncode == 75
+    assert "new.example.toml" not in done.stderr  # what is wrong is not the sender's business
+    assert definition.read_text() == before
+
+
+def test_an_empty_message_is_a_message(where: Root) -> None:
+    assert where.vdeliver(b"", "bob@va.toto.fr").returncode == 0
+    assert len(where.stored("bob@va.toto.fr")) == 1
+
+
+def test_what_vdeliver_delivered_is_fetched_at_the_right_domain_only(demo: Root) -> None:
+    assert demo.vdeliver(MESSAGE, "bob@vb.toto.fr").returncode == 0
+    assert [len(fetch(demo, f"bob@{domain}.toto.fr")) for domain in ("va", "vb", "vc")] == [0, 1, 0]

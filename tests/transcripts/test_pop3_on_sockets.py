@@ -1,0 +1,230 @@
+"""Every dialogue of pop3/ that needs no failing server, on the real one: sockets, maildirs, password files."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import re
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import uvloop
+
+from vmaild import __version__
+from vmaild.auth.passwords import hash_password
+from vmaild.servers.pop3d import Pop3Service
+from vmaild.store.directory import FileDirectory
+from vmaild.store.layout import Layout
+from vmaild.store.maildir import MaildirStore
+
+if TYPE_CHECKING:
+    from tests.transcripts.dialogue import Dialogue
+
+DOMAIN, VIRTUAL, SHARED = "va.toto.fr", "127.0.0.2", "127.0.0.1"
+NEEDS_A_FAULT = re.compile(r"^(refuses-login|refuses-maildrop|unreadable|not-removed):", re.MULTILINE)
+DIALOGUES = [
+    path
+    for path in sorted((Path(__file__).parent / "pop3").glob("*.txt"))
+    if not NEEDS_A_FAULT.search(path.read_text("utf-8"))
+]
+
+
+class Served:
+    """A POP3 service in a thread of its own, on a free port of both addresses."""
+
+    def __init__(self, here: Layout) -> None:
+        self.here = here
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._serve())
+
+    async def _serve(self) -> None:
+        self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
+        with ThreadPoolExecutor(1) as hashing, ThreadPoolExecutor(1) as disk:
+            service = Pop3Service(FileDirectory(self.here), MaildirStore(self.here.spool), hashing, disk)
+            servers = [await self._loop.create_server(service, host, 0) for host in (VIRTUAL, SHARED)]
+            self.ports = {
+                server.sockets[0].getsockname()[0]: server.sockets[0].getsockname()[1] for server in servers
+            }
+            self._ready.set()
+            await self._end.wait()
+            for server in servers:
+                server.close()
+            service.drain(now=True)
+
+    def __enter__(self) -> Served:
+        self._thread.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._loop.call_soon_threadsafe(self._end.set)
+        self._thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    here = Layout(str(tmp_path_factory.mktemp("root")))
+    for folder in (here.definitions, here.last_good, here.spool):
+        os.makedirs(folder)
+    Path(here.definition(DOMAIN)).write_text(f'addresses = ["{VIRTUAL}"]\n')
+    with Served(here) as running:
+        yield running
+
+
+@pytest.fixture(params=DIALOGUES, ids=lambda path: path.stem)
+def dialogue(request: pytest.FixtureRequest, parse_dialogue: Callable[[str, str], Dialogue]) -> Dialogue:
+    return with_names_of_maildir(parse_dialogue(request.param.read_text("utf-8"), __version__))
+
+
+def with_names_of_maildir(dialogue: Dialogue) -> Dialogue:
+    """The same with unique-ids that are names of a maildir, in the order of arrival."""
+    names = {
+        message.uid.encode(): f"{1700000000 + number}.{hashlib.sha256(message.uid.encode()).hexdigest()[:16]}"
+        for number, message in enumerate(dialogue.messages)
+    }
+    steps = []
+    for step in dialogue.steps:
+        line = step.line
+        for uid, name in names.items():
+            if line and step.speaker == "S":
+                line = re.sub(rb"((?:\+OK )?\d+ )" + re.escape(uid), rb"\g<1>" + name.encode(), line)
+        steps.append(replace(step, line=line))
+    messages = [replace(message, uid=names[message.uid.encode()]) for message in dialogue.messages]
+    return replace(dialogue, steps=steps, messages=messages)
+
+
+def set_the_scene(here: Layout, dialogue: Dialogue) -> Path:
+    login = dialogue.login.partition(b"@")[0] or b"nobody"
+    Path(here.passwd(DOMAIN)).write_bytes(login + b":x:1:1:::\n")
+    hashed = hash_password(dialogue.password or b"none")
+    Path(here.shadow(DOMAIN)).write_bytes(login + f":{hashed}:1::::::\n".encode())
+    shutil.rmtree(Path(here.spool, DOMAIN), ignore_errors=True)
+    mailbox = Path(here.spool, DOMAIN, os.fsdecode(login))
+    for folder in ("new", "cur", "tmp"):
+        (mailbox / folder).mkdir(parents=True)
+    for number, message in enumerate(dialogue.messages):
+        folder, flags = ("cur", ":2,S") if number % 2 else ("new", "")
+        (mailbox / folder / f"{message.uid}{flags}").write_bytes(message.content)
+    return mailbox
+
+
+@pytest.mark.parametrize("pipelined", [False, True], ids=["line by line", "pipelined"])
+def test_the_server_says_what_the_dialogue_says(served: Served, dialogue: Dialogue, pipelined: bool) -> None:
+    mailbox = set_the_scene(served.here, dialogue)
+    host = VIRTUAL if dialogue.domain else SHARED
+    with socket.create_connection((host, served.ports[host]), 20) as client, client.makefile("rb") as reader:
+        if pipelined:
+            client.sendall(b"".join(line + b"\r\n" for line in dialogue.said_by("C")))
+            client.shutdown(socket.SHUT_WR)
+        for step in dialogue.steps:
+            if step.speaker == "S":
+                assert reader.readline() == (b"" if step.line is None else step.line + b"\r\n")
+            elif step.line is not None and not pipelined:
+                client.sendall(step.line + b"\r\n")
+        if pipelined:
+            assert reader.read() == b""
+    left = {path.name.partition(":")[0] for folder in ("new", "cur") for path in (mailbox / folder).iterdir()}
+    deleted = {dialogue.messages[number - 1].uid for number in dialogue.deletes}
+    assert left == {message.uid for message in dialogue.messages} - deleted
+
+
+def test_a_second_session_is_told_that_the_mailbox_is_in_use(served: Served) -> None:
+    mailbox = Path(served.here.spool, DOMAIN, "bob")
+    mailbox.mkdir(parents=True, exist_ok=True)
+    Path(served.here.passwd(DOMAIN)).write_text("bob:x:1:1:::\n")
+    Path(served.here.shadow(DOMAIN)).write_text(f"bob:{hash_password(b'right')}:1::::::\n")
+    login = b"USER bob\r\nPASS right\r\n"
+    with (
+        socket.create_connection((VIRTUAL, served.ports[VIRTUAL]), 20) as one,
+        socket.create_connection((VIRTUAL, served.ports[VIRTUAL]), 20) as other,
+        one.makefile("rb") as first,
+        other.makefile("rb") as second,
+    ):
+        one.sendall(login)
+        assert [first.readline()[:4] for _ in range(3)] == [b"+OK "] * 3
+        other.sendall(login)
+        assert [second.readline()[:13] for _ in range(3)][-1] == b"-ERR [IN-USE]"
+        one.sendall(b"QUIT\r\n")
+        assert first.readline().startswith(b"+OK")
+        other.sendall(login)
+        assert [second.readline()[:4] for _ in range(2)] == [b"+OK "] * 2
+
+
+@pytest.mark.parametrize(
+    ("host", "login", "password"),
+    [
+        (VIRTUAL, b"bob", b"wrong"),
+        (VIRTUAL, b"nobody", b"right"),
+        (VIRTUAL, b"bob@other.test", b"right"),
+        (VIRTUAL, b"bob@no where", b"right"),
+        (VIRTUAL, b"locked", b"right"),
+        (VIRTUAL, b"expired", b"right"),
+        (VIRTUAL, b"empty", b"x"),
+        (SHARED, b"bob", b"right"),
+        (SHARED, b"bob@nowhere.test", b"right"),
+    ],
+)
+def test_every_wrong_login_gets_the_same_answer(served: Served, host: str, login: bytes, password: bytes) -> None:
+    hashed = hash_password(b"right")
+    for domain in (DOMAIN, "other.test"):
+        Path(served.here.definition(domain)).touch()
+        names = ("bob", "locked", "expired", "empty")
+        Path(served.here.passwd(domain)).write_text("".join(f"{name}:x:1:1:::\n" for name in names))
+        Path(served.here.shadow(domain)).write_text(
+            f"bob:{hashed}:1::::::\nlocked:!{hashed}:1::::::\nexpired:{hashed}:1:::::2:\nempty::1::::::\n"
+        )
+    with socket.create_connection((host, served.ports[host]), 20) as client, client.makefile("rb") as reader:
+        client.sendall(b"USER " + login + b"\r\nPASS " + password + b"\r\n")
+        answers = [reader.readline() for _ in range(3)]
+        assert answers[1:] == [b"+OK send PASS\r\n", b"-ERR [AUTH] wrong login or password\r\n"]
+
+
+@pytest.mark.parametrize("login", [b"bob", b"BOB", b"bob@va.toto.fr", b"bob%va.toto.fr", b"bob@VA.toto.fr."])
+@pytest.mark.parametrize("host", [VIRTUAL, SHARED])
+def test_a_login_may_name_its_domain(served: Served, host: str, login: bytes) -> None:
+    Path(served.here.passwd(DOMAIN)).write_text("bob:x:1:1:::\n")
+    Path(served.here.shadow(DOMAIN)).write_text(f"bob:{hash_password(b'right')}:1::::::\n")
+    bare = b"@" not in login and b"%" not in login
+    with socket.create_connection((host, served.ports[host]), 20) as client, client.makefile("rb") as reader:
+        client.sendall(b"USER " + login + b"\r\nPASS right\r\nQUIT\r\n")
+        answers = [reader.readline()[:4] for _ in range(4)]
+        assert answers[2] == (b"-ERR" if bare and host == SHARED else b"+OK ")
+
+
+def test_the_client_that_does_not_read_costs_no_memory(served: Served) -> None:
+    """50 MB asked for and not read: what the server holds for it stays small."""
+    set_up = Path(served.here.spool, DOMAIN, "bob", "new")
+    shutil.rmtree(set_up.parent, ignore_errors=True)
+    set_up.mkdir(parents=True)
+    (set_up / "1.big").write_bytes(b"x" * 998 + b"\n" + (b"y" * 998 + b"\n") * 50_000)
+    Path(served.here.passwd(DOMAIN)).write_text("bob:x:1:1:::\n")
+    Path(served.here.shadow(DOMAIN)).write_text(f"bob:{hash_password(b'right')}:1::::::\n")
+    with socket.create_connection((VIRTUAL, served.ports[VIRTUAL]), 20) as client, client.makefile("rb") as reader:
+        before = resident()
+        client.sendall(b"USER bob\r\nPASS right\r\n" + b"RETR 1\r\n" * 20)
+        assert [reader.readline()[:4] for _ in range(3)] == [b"+OK "] * 3
+        line = reader.readline()
+        assert line == b"+OK 50001000 octets\r\n"
+        asyncio.run(asyncio.sleep(0.5))
+        assert resident() - before < 20_000_000
+        octets = 0
+        while (line := reader.readline()) != b".\r\n":
+            octets += len(line)
+        assert octets == 50_001_000
+
+
+def resident() -> int:
+    """Bytes of memory of this process."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,221 @@
+"""Quota by the Maildir++ rules."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from vmaild.store import quota as quota_module
+from vmaild.store.messages import OverQuota, Usage
+from vmaild.store.quota import Tally, counted, measure, parse_maildirsize, record, recorded
+
+
+@pytest.fixture
+def maildir(tmp_path: Path) -> Path:
+    for name in ("tmp", "new", "cur"):
+        (tmp_path / "bob" / name).mkdir(parents=True)
+    return tmp_path / "bob"
+
+
+def put(maildir: Path, size: int, quota: int) -> None:
+    """Deliver a message of that size as far as the quota is concerned."""
+    with counted(str(maildir), size, quota):
+        (maildir / "new" / f"{time.time_ns()}.a.h,S={size}").touch()
+
+
+def let_the_clock_step() -> None:
+    time.sleep(0.02)  # the kernel's clock for time stamps goes in steps
+
+
+@pytest.mark.parametrize(
+    ("text", "tally"),
+    [
+        (b"1000S\n10 1\n", Tally(1000, 0, Usage(1, 10), 0)),
+        (b"1000S,20C\n10 1\n5 1\n-10 -1\n", Tally(1000, 20, Usage(1, 5), 2)),
+        (b"20C,1000S\n0 0\n", Tally(1000, 20, Usage(0, 0), 0)),
+        (b"1000S      \n         10 1\n          5 1\n", Tally(1000, 0, Usage(2, 15), 1)),  # as Courier pads
+        (b"", None),
+        (b"1000S\n", None),
+        (b"1000S\n10 1", None),
+        (b"1000S\n10 1\n5", None),
+        (b"1000S\n10\n", None),
+        (b"1000S\n10 1\n-20 -1\n", None),
+        (b"1000S\n10 1\n5 -2\n", None),
+        (b"1000S\nten 1\n", None),
+        (b"much\n10 1\n", None),
+        (b"\n10 1\n", None),
+        (b"1000S\n\0\0\0\0\0\0\n", None),
+    ],
+)
+def test_maildirsize(text: bytes, tally: Tally | None) -> None:
+    assert parse_maildirsize(text) == tally
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("1.a.h,S=12", 12),
+        ("1.a.h,S=12,W=13", 12),
+        ("1.a.h,W=13,S=12:2,S", 12),
+        ("1.a.h,S=12:2,FS", 12),
+        ("1.a.h", None),
+        ("1.a.h,S=", None),
+        ("1.a.h,S=-1", None),
+        ("1.a.h,S=1x", None),
+        ("1.a.h:2,S", None),
+    ],
+)
+def test_sizes_recorded_in_names(name: str, size: int | None) -> None:
+    assert recorded(name, ",S=") == size
+
+
+def test_measure_counts_folders_but_trash(maildir: Path) -> None:
+    for folder in (".", ".Sent", ".Trash", ".Sent.2024"):
+        for name in ("new", "cur"):
+            (maildir / folder / name).mkdir(parents=True, exist_ok=True)
+            (maildir / folder / name / "1.a.h,S=100:2,S").touch()
+    (maildir / "new" / "2.a.h").write_bytes(b"12345")
+    (maildir / "new" / ".hidden").write_bytes(b"12345")
+    (maildir / ".subscriptions").write_bytes(b"12345")
+    assert measure(str(maildir)) == Usage(messages=7, bytes=605)
+    assert measure(str(maildir / "missing")) == Usage(0, 0)
+
+
+def test_a_message_that_goes_while_we_count_is_not_counted(maildir: Path) -> None:
+    (maildir / "new" / "2.a.h").write_bytes(b"12345")
+    real = quota_module._names
+
+    def names_of_the_past(folder: str) -> list[str]:
+        return ["1.gone.h", *real(folder)]
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(quota_module, "_names", names_of_the_past)
+        assert measure(str(maildir)) == Usage(1, 5)
+
+
+def test_the_file_starts_with_a_count_and_goes_on_with_changes(maildir: Path) -> None:
+    (maildir / "cur" / "1.a.h,S=50:2,S").touch()
+    put(maildir, 10, 1000)
+    assert (maildir / "maildirsize").read_bytes() == b"1000S\n50 1\n10 1\n"
+    put(maildir, 20, 1000)
+    record(str(maildir), -50, -1)
+    assert (maildir / "maildirsize").read_bytes() == b"1000S\n50 1\n10 1\n20 1\n-50 -1\n"
+    assert os.listdir(maildir / "tmp") == []
+
+
+def test_a_quota_may_be_filled_to_the_last_byte(maildir: Path) -> None:
+    put(maildir, 60, 100)
+    put(maildir, 40, 100)
+    with pytest.raises(OverQuota):
+        put(maildir, 1, 100)
+    assert measure(str(maildir)) == Usage(2, 100)
+
+
+def test_a_delivery_that_fails_is_not_counted(maildir: Path) -> None:
+    put(maildir, 10, 100)
+    before = (maildir / "maildirsize").read_bytes()
+    with pytest.raises(KeyError), counted(str(maildir), 50, 100):
+        raise KeyError
+    assert (maildir / "maildirsize").read_bytes() == before
+
+
+def test_another_quota_counts_anew(maildir: Path) -> None:
+    (maildir / "new" / "1.a.h,S=50").touch()
+    (maildir / "maildirsize").write_bytes(b"1000S\n1 1\n")
+    put(maildir, 10, 2000)
+    assert (maildir / "maildirsize").read_bytes() == b"2000S\n50 1\n10 1\n"
+    (maildir / "maildirsize").write_bytes(b"2000S,5C\n1 1\n")
+    put(maildir, 10, 2000)
+    assert (maildir / "maildirsize").read_bytes() == b"2000S\n60 2\n10 1\n"
+
+
+def test_a_damaged_or_a_large_file_is_counted_anew(maildir: Path) -> None:
+    for content in (b"1000S\ngarbage\n", b"1000S\n0 0\n" + b"0 0\n" * 1280):
+        (maildir / "maildirsize").write_bytes(content)
+        put(maildir, 10, 1000)
+        assert (maildir / "maildirsize").stat().st_size < 50
+
+
+def test_before_a_refusal_the_mail_is_counted_unless_that_was_just_done(maildir: Path) -> None:
+    path = maildir / "maildirsize"
+    # Somebody removed mail and said nothing: a count with changes is not believed, one of just now is.
+    path.write_bytes(b"100S\n50 1\n40 1\n")
+    put(maildir, 20, 100)
+    assert path.read_bytes() == b"100S\n0 0\n20 1\n"
+    path.write_bytes(b"100S\n90 1\n")
+    with pytest.raises(OverQuota):
+        put(maildir, 20, 100)
+    stale = time.time() - 16 * 60
+    os.utime(path, (stale, stale))
+    put(maildir, 20, 100)
+    assert path.read_bytes() == b"100S\n20 1\n20 1\n"
+
+
+def test_a_message_larger_than_the_whole_quota_needs_no_count(maildir: Path) -> None:
+    with pytest.raises(OverQuota, match="101 bytes"):
+        put(maildir, 101, 100)
+    assert not (maildir / "maildirsize").exists()
+
+
+def test_a_count_that_others_overtook_is_not_kept(maildir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = quota_module.measure
+
+    def measure_while_mail_comes(path: str) -> Usage:
+        usage = real(path)
+        let_the_clock_step()
+        (maildir / "new" / "9.late.h,S=5").touch()
+        return usage
+
+    monkeypatch.setattr(quota_module, "measure", measure_while_mail_comes)
+    put(maildir, 10, 100)
+    assert not (maildir / "maildirsize").exists()
+    assert os.listdir(maildir / "tmp") == []
+
+
+def test_a_mailbox_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
+    with counted(str(tmp_path / "new"), 100, 100):
+        pass
+    with pytest.raises(OverQuota), counted(str(tmp_path / "new"), 101, 100):
+        pass
+
+
+def test_without_a_quota_only_a_count_that_is_there_is_kept(maildir: Path) -> None:
+    put(maildir, 10, 0)
+    assert not (maildir / "maildirsize").exists()
+    (maildir / "maildirsize").write_bytes(b"100S\n10 1\n")
+    put(maildir, 1000, 0)
+    assert (maildir / "maildirsize").read_bytes() == b"100S\n10 1\n1000 1\n"
+
+
+def test_a_count_does_not_grow_without_end(maildir: Path) -> None:
+    (maildir / "maildirsize").write_bytes(b"100S\n" + b"0 0\n" * 1278)
+    record(str(maildir), 0, 0)
+    assert not (maildir / "maildirsize").exists()
+
+
+def test_a_count_that_cannot_be_written_does_not_fail_the_delivery(
+    maildir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (maildir / "maildirsize").mkdir()
+    record(str(maildir), 10, 1)
+    assert "cannot count what changed" in caplog.text
+    (maildir / "maildirsize").rmdir()
+    (maildir / "maildirsize").write_bytes(b"100S\n10 1\n")
+
+    def fail(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "write", fail)
+        record(str(maildir), 10, 1)
+    assert "No space left" in caplog.text
+    assert not (maildir / "maildirsize").exists()  # it will be counted anew
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(os, "rename", fail)
+        put(maildir, 10, 100)
+    assert "cannot keep the count" in caplog.text
+    assert os.listdir(maildir / "tmp") == []
