@@ -7,9 +7,10 @@
 #:   make lock     resolve the dependencies anew and pin them in requirements/
 #:   make clean    remove what these made: .venv, .cache, demo, coverage
 #:
-#: PYTHON=/path/to/python3.12 selects another interpreter, 3.11 or newer.
+#: PYTHON=/path/to/python3.12 selects another interpreter, 3.11 or newer; ROOT=folder, where the demo is.
 
 PYTHON ?= python3
+ROOT   ?= demo
 VENV   := .venv
 BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
@@ -24,8 +25,8 @@ help:
 	@sed -n 's/^#: \{0,1\}//p' $(firstword $(MAKEFILE_LIST))
 
 run: $(VENV)/run bytecode
-	@$(BIN)/vmail --root demo init --demo
-	@exec $(BIN)/vmail --root demo serve
+	@$(BIN)/vmail --root $(ROOT) init --demo
+	@exec $(BIN)/vmail --root $(ROOT) serve
 
 test: $(VENV)/dev
 	@tools/debian-packages tests

@@ -125,6 +125,21 @@ class Served:
             raise AssertionError(f"the server logged a traceback:\n{text}")
 
 
+def processes_of(session: int) -> list[int]:
+    """The pids of all processes of a session (setsid(2)), zombies left out."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                # After the command's name, which is in parentheses: state, parent, group, session.
+                state, _, _, belongs = (entry / "stat").read_text().rpartition(")")[2].split()[:4]
+            except OSError:
+                continue
+            if int(belongs) == session and state != "Z":
+                found.append(int(entry.name))
+    return found
+
+
 def copy_root(template: Path, path: Path, ports: Sequence[int]) -> Root:
     """A copy of a laid-out demo with its own ports for POP3, LMTP and SMTP."""
     shutil.copytree(template, path, symlinks=True)
@@ -194,12 +209,13 @@ class Ports:
         """A port that is free on every address that tests listen on."""
         while self._next < self._end:
             self._next += 1
-            if all(_is_free(address, self._next) for address in (SHARED, *ADDRESSES.values())):
+            if all(is_free(address, self._next) for address in (SHARED, *ADDRESSES.values())):
                 return self._next
         raise AssertionError("no free ports are left")
 
 
-def _is_free(address: str, port: int) -> bool:
+def is_free(address: str, port: int) -> bool:
+    """Whether nobody listens there."""
     with socket.socket() as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

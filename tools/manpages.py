@@ -189,7 +189,7 @@ def _domain() -> str:
     description = (
         "/etc/vmail/domains/DOMAIN.toml, in the format of TOML. The name of the file names the domain, and is all "
         "that is mandatory: every key may be absent, and an empty file is valid. Changes by hand are in force at "
-        "once; 'vmail check' says what is wrong with them. A file that is damaged leaves in force what it said last."
+        "once; 'vmail check' says what is wrong with them. A damaged file leaves in force what it said last."
     )
     page = _head("vmail-domain", "5", "definition of a virtual mail domain")
     page += _section("DESCRIPTION", _paragraph(description))

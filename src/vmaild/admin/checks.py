@@ -21,7 +21,7 @@ def check_all(door: Door) -> list[Finding]:
     """The findings of the site and of every domain that the actor may see. Raises Refused."""
     view = door.view()
     findings = list(_site(door)) if door.actor.site_admin else []
-    for name in view.directory.names():
+    for name in view.names():
         if door.actor.site_admin or _may_see(door, view, name):
             findings += _domain(view, name)
     return _sorted(findings)
@@ -32,7 +32,7 @@ def check_domain(door: Door, name: str) -> list[Finding]:
     if not door.actor.site_admin:
         door.see(name)
     view = door.view()
-    if name not in view.directory.names():
+    if name not in view.names():
         name = view.domain(name).name
     return _sorted([*(_site(door) if door.actor.site_admin else ()), *_domain(view, name)])
 
@@ -58,7 +58,7 @@ def _site(door: Door) -> Iterator[Finding]:
 
 
 def _domain(view: View, name: str) -> Iterator[Finding]:
-    yield from view.directory.findings(name)
+    yield from view.findings(name)
     try:
         domain = view.directory.find(name)
     except LookupFailed:

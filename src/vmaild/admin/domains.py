@@ -32,9 +32,8 @@ from vmaild.formats.domain import (
     render_size,
 )
 
-_LONGEST_FILE_NAME = 255
-"""Bytes (NAME_MAX of Linux)."""
-_LONGEST_PREFIX = "lock.domain."
+_LONGEST_NAME = 230
+"""Characters: file names have 255 (NAME_MAX of Linux), and those made from it have a prefix or a time in them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ def list_domains(door: Door) -> list[DomainRecord]:
     """All domains that the actor may see, sorted by name, the damaged ones included. Raises Refused."""
     view = door.view()
     records = []
-    for name in view.directory.names():
+    for name in view.names():
         try:
             domain = view.directory.find(name)
         except LookupFailed as failure:
@@ -116,7 +115,7 @@ def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool
         definition = view.definition_path(name)
         if view.text(definition) is not None:
             raise Refused(f"domain {name} exists already ({definition})", "change it with 'vmail domain set'")
-        if len(_LONGEST_PREFIX + name) > _LONGEST_FILE_NAME:
+        if len(name) > _LONGEST_NAME:
             raise Misused(f"{name} is too long to name files after it", "choose a shorter name")
         _check_free(view, name, settings, new=True)
         steps: list[Step] = []
@@ -213,7 +212,7 @@ def _check_free(view: View, name: str, settings: DomainSettings, *, new: bool = 
     addresses = _each(settings.addresses, parse_service_address) or []
     if name in aliases:
         raise Misused(f"{name} cannot be an alias of itself", "leave it out")
-    for taken in set(aliases).intersection(view.directory.names()):
+    for taken in set(aliases).intersection(view.names()):
         raise Refused(f"{taken} is a domain of its own", f"remove that first: 'vmail domain remove {taken}'")
     for other in view.definitions():
         if other.name == name:

@@ -68,9 +68,7 @@ def fallback_fault(directory: Directory, domain: Domain) -> Fault | None:
     source = domain.definition.source
     match route(directory, Address(ANY, domain.name)):
         case Rejected():
-            return Fault(
-                source, f"fallback {shown} names nobody", "name an account, an alias or an address that is there"
-            )
+            return Fault(source, f"fallback {shown} names nobody", "name an account, an alias or another address")
         case Undecided(reason, why) if reason is not Condition.DOMAIN_DISABLED:
             return Fault(
                 source, f"fallback {shown} cannot be used, so mail waits: {why}", "name another destination"

@@ -12,6 +12,7 @@ from vmaild.address import AddressError, canonical_domain
 from vmaild.admin.plan import FileEdit
 from vmaild.admin.refusal import Refused
 from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed, ShadowEntry
+from vmaild.core.findings import Finding
 from vmaild.core.permissions import Action, Actor, allowed
 from vmaild.core.site import Site
 from vmaild.formats.domain import parse_definition
@@ -30,7 +31,8 @@ class View:
         self.site = site
         self.actor = actor
         self.files = Files(overlay or {})
-        self.directory = FileDirectory(layout, site.recipient_delimiter, self.files, keep_copies=False)
+        self._store = FileDirectory(layout, site.recipient_delimiter, self.files, keep_copies=False)
+        self.directory: Directory = _Once(self._store)
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
         """For answers to the actor: the domains of others look like any outside domain."""
 
@@ -53,16 +55,24 @@ class View:
             raise Refused(f"there is no domain {name}", "'vmail domain list' shows which there are")
         return domain
 
+    def names(self) -> list[str]:
+        """Canonical names of all domains, sorted."""
+        return self._store.names()
+
+    def findings(self, name: str) -> tuple[Finding, ...]:
+        """Every fault of a domain's files."""
+        return self._store.findings(name)
+
     def password_of(self, domain: Domain, login: str) -> ShadowEntry | None:
         """The shadow entry of a login. Raises Refused."""
         try:
-            return self.directory.password_of(domain.name, login)
+            return self._store.password_of(domain.name, login)
         except LookupFailed as failure:
             raise Refused(str(failure), "run it as root, or as a user who may read it") from failure
 
     def definitions(self) -> Iterator[DomainDefinition]:
         """The definitions of all domains, but those that are damaged."""
-        for name in self.directory.names():
+        for name in self.names():
             path = self.definition_path(name)
             text = self.text(path)
             definition = parse_definition(text, name, path)[0] if text is not None else None
@@ -107,6 +117,29 @@ class View:
         if domain in stems:
             return domain
         return next((stem for stem in stems if _canonical(stem) == domain), domain)
+
+
+class _Once:
+    """A Directory in which each domain is looked up once: a decision sees one state of it, and does so fast."""
+
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+        self._found: dict[str, Domain | LookupFailed | None] = {}
+
+    @property
+    def delimiter(self) -> str:
+        return self._directory.delimiter
+
+    def find(self, name: str) -> Domain | None:
+        if name not in self._found:
+            try:
+                self._found[name] = self._directory.find(name)
+            except LookupFailed as failure:
+                self._found[name] = failure
+        found = self._found[name]
+        if isinstance(found, LookupFailed):
+            raise found
+        return found
 
 
 class _Theirs:

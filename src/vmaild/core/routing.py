@@ -284,7 +284,9 @@ class _Walk:
                 else:
                     self.fallback(domain, name, owner, depth)
             self._expanding[key] = False
-        elif state and not self.account(domain, name, "", depth):
+        elif not state:
+            self.step(Rule.TARGET, f"'{name}' has been followed already", None, depth)
+        elif not self.account(domain, name, "", depth):
             self.loop = True
             self.step(Rule.TARGET, f"'{name}' leads back to itself: not followed again", None, depth)
 

@@ -226,6 +226,6 @@ def _check_path(target: str) -> None:
 
 def _reads_as_itself(target: str) -> bool:
     try:
-        return _target(target) == target
+        return parse_targets(target) == (target,)
     except FormatError:
         return False

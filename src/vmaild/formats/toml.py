@@ -57,7 +57,7 @@ def text(parse: Callable[[str], object]) -> Key:
 
     def read(key: str, value: object) -> object:
         if not isinstance(value, str):
-            example = shown(str(value)) if isinstance(value, int | float) else "..."
+            example = "..." if isinstance(value, bool | list | dict) else shown(str(value))
             raise _wrong_kind(key, value, "a text", f'{key} = "{example}"')
         return _parsed(key, parse, value)
 
@@ -269,7 +269,9 @@ class Reading:
             line = max((line for line, content in numbered_lines(self._text) if content.strip()), default=1)
             message = message.replace("Invalid value", "Unfinished value")
         content = line_at(self._text, line)
-        problem, remedy = next((row[1:] for row in _SYNTAX if message.startswith(row[0])), (_PLACE.sub("", message), _FORM))
+        problem, remedy = next(
+            (row[1:] for row in _SYNTAX if message.startswith(row[0])), (_PLACE.sub("", message), _FORM)
+        )
         bare = _ASSIGNMENT.fullmatch(content)
         if bare is not None and remedy == _FORM:
             value = _SPELT_FLAGS.get(bare[2].lower(), f'"{shown(bare[2])}"')

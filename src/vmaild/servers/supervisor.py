@@ -140,7 +140,12 @@ class Supervisor:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             os.close(self.lifeline[1])
             os.close(self.lock)  # a worker that outlives its supervisor must not keep the next one out
-            worker.run(self.layout, self.site, self.directory, self.doors(role), self.lifeline[0], ready)
+            doors = self.doors(role)
+            # What other roles serve: while we drain, clients would connect there and wait in vain.
+            served = {door.listener for door in doors}
+            for other in {each for sockets in self.listeners.values() for each in sockets} - served:
+                other.close()
+            worker.run(self.layout, self.site, self.directory, doors, self.lifeline[0], ready)
             status = 0
         except BaseException:
             log.exception("%s worker failed", role.value)

@@ -25,10 +25,6 @@ def accounts(text: str) -> dict[str, Account]:
     return {account.login: account for account in parsed.entries}
 
 
-def told(text: str) -> list[str]:
-    return [str(finding) for finding in parse_passwd(text, "p").findings]
-
-
 def test_a_file_of_a_debian_machine() -> None:
     found = accounts(DEBIAN)
     assert list(found) == ["root", "daemon", "_apt", "systemd-network", "joe"]
@@ -172,7 +168,7 @@ def test_a_new_account() -> None:
     ],
 )
 def test_what_a_line_cannot_hold(account: Account) -> None:
-    with pytest.raises(ValueError, match="; (choose|give) "):
+    with pytest.raises(ValueError, match=r"; (choose|give) "):
         render_account(account)
 
 

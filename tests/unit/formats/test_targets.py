@@ -105,10 +105,12 @@ def test_what_is_no_target(written: str, message: str) -> None:
         ("/var/x y", '"/var/x y"'),
         (":include:/l", ":include:/l"),
         ('|a \\ "b"', '"|a \\\\ \\"b\\""'),
+        ('\\"a b"@example.org', '"\\\\\\"a b\\"@example.org"'),
     ],
 )
 def test_quotes_stand_only_where_they_must(target: str, written: str) -> None:
     assert render_target(target) == written
+    assert parse_targets(written) == (target,)
 
 
 def test_a_list_without_end_takes_no_time() -> None:

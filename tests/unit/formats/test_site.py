@@ -1,0 +1,162 @@
+"""vmail.toml: what it says and what refuses it."""
+
+from __future__ import annotations
+
+import pytest
+
+from vmaild.core.findings import Severity
+from vmaild.core.site import (
+    DeliverySettings,
+    Listen,
+    LmtpSettings,
+    OverQuota,
+    Pop3Settings,
+    Site,
+    SmtpSettings,
+    WebSettings,
+)
+from vmaild.formats.site import parse_listen, parse_site
+
+WHOLE = """\
+[site]
+admins = ["unix:root", "bob@va.toto.fr"]
+user = "vmail"
+recipient_delimiter = "-"
+demo = true
+[pop3]
+listen = ["*:110", "[::1]:11110"]
+tls_listen = ["*:995"]
+workers = 4
+native = ["/usr/sbin/ipop3d", "-x", "-x"]
+[lmtp]
+listen = ["unix:/run/vmail/lmtp.sock", "127.0.0.1:11024"]
+workers = 1
+[smtp]
+listen = ["127.0.0.1:11025"]
+allow_remote = true
+[web]
+listen = ["127.0.0.1:8098"]
+[delivery]
+relay = "smtp://[::1]:2525"
+max_size = "50M"
+over_quota = "defer"
+"""
+
+
+def test_an_empty_file_means_the_defaults() -> None:
+    assert parse_site("", "vmail.toml") == (Site(), ())
+    assert Site().pop3.listen == (Listen("*", 110),)
+    assert [str(listen) for listen in Site().lmtp.listen] == ["unix:/run/vmail/lmtp.sock"]
+    assert Site().delivery.max_size == 100 << 20
+
+
+def test_every_key() -> None:
+    assert parse_site(WHOLE, "vmail.toml") == (
+        Site(
+            ("unix:root", "bob@va.toto.fr"),
+            "vmail",
+            "-",
+            True,
+            Pop3Settings(
+                (Listen("*", 110), Listen("::1", 11110)), (Listen("*", 995),), 4, ("/usr/sbin/ipop3d", "-x", "-x")
+            ),
+            LmtpSettings((Listen(path="/run/vmail/lmtp.sock"), Listen("127.0.0.1", 11024)), 1),
+            SmtpSettings((Listen("127.0.0.1", 11025),), True),
+            WebSettings((Listen("127.0.0.1", 8098),)),
+            DeliverySettings("smtp://[::1]:2525", 50 << 20, OverQuota.DEFER),
+        ),
+        (),
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("[pop3]\n\nworkers = 0", 3, "workers is 0; write a number from 1 on"),
+        ("[lmtp]\nworkers = 1\n[pop3]\nworkers = 0", 4, "workers is 0"),
+        ("pop3.workers = '2'", 1, "workers is the text '2', not a whole number"),
+        ("pop3 = { workers = '2' }", 1, "workers is the text '2'"),
+        ("pop3 = '*:110'", 1, "pop3 is not a table; write [pop3] on a line of its own"),
+        ("[pop3]\nlisten = '*:110'", 2, 'not a list of texts; write listen = ["*:110"]'),
+        ("[pop3]\nnative = ['']", 2, "native: '' cannot be part of a command line"),
+        ("[site]\nuser = 'a b'", 2, "user: 'a b' cannot be a user's login"),
+        ("[site]\nuser = '-x'", 2, "user: '-x' cannot be a user's login"),
+        ("[site]\nrecipient_delimiter = 'x'", 2, "recipient_delimiter: 'x' cannot separate login and detail"),
+        ("[site]\nrecipient_delimiter = '@'", 2, "recipient_delimiter: '@' cannot separate"),
+        ("[site]\nadmins = ['root']", 2, "admins: 'root' does not name an administrator"),
+        ("[delivery]\nrelay = 'localhost:25'", 2, "is not a mail server; write it like smtp://127.0.0.1:25"),
+        ("[delivery]\nrelay = 'smtp://localhost:99999'", 2, "is not a mail server"),
+        ("[delivery]\nover_quota = 'drop'", 2, 'over_quota: \'drop\' is no answer; write "reject" or "defer"'),
+        ("[pop3\n", 1, "Expected ']'"),
+    ],
+)
+def test_what_refuses_the_settings(text: str, line: int, message: str) -> None:
+    site, (finding,) = parse_site(text, "vmail.toml")
+    assert site is None
+    assert (finding.line, finding.severity) == (line, Severity.ERROR)
+    assert message in f"{finding.problem}; {finding.remedy}"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (
+            "[imap]\nx = 1",
+            1,
+            "there is no setting 'imap'; remove it; known are delivery, lmtp, pop3, site, smtp, web",
+        ),
+        ("[pop4]\nx = 1", 1, "there is no setting 'pop4'; write pop3, or remove the line"),
+        ("[pop3]\nlistn = []", 2, "there is no setting 'listn' in [pop3]; write listen, or remove the line"),
+        ("allow_remote = true", 1, "allow_remote stands outside of its table; put it below [smtp]"),
+        ("[pop3]\nlisten = ['*:1', '*:1']", 2, "listen names '*:1' more than once; remove all but one"),
+    ],
+)
+def test_what_is_passed_over(text: str, line: int, message: str) -> None:
+    site, (finding,) = parse_site(text, "vmail.toml")
+    assert site is not None
+    assert (finding.line, finding.severity) == (line, Severity.WARNING)
+    assert f"{finding.problem}; {finding.remedy}" == message
+
+
+def test_a_delimiter_and_a_relay_can_be_absent() -> None:
+    site, findings = parse_site("[site]\nrecipient_delimiter = ''\n[delivery]\nrelay = ''\nmax_size = 0\n", "v")
+    assert findings == ()
+    assert site is not None
+    assert (site.recipient_delimiter, site.delivery.relay, site.delivery.max_size) == ("", "", 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "listen"),
+    [
+        ("127.0.0.1:110", Listen("127.0.0.1", 110)),
+        ("*:0", Listen("*", 0)),
+        ("[::1]:110", Listen("::1", 110)),
+        ("[0:0::1]:65535", Listen("::1", 65535)),
+        ("unix:/run/x:y", Listen(path="/run/x:y")),
+    ],
+)
+def test_where_to_listen(text: str, listen: Listen) -> None:
+    assert parse_listen(text) == listen
+    assert parse_listen(str(listen)) == listen
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "is not an address and a port; write ADDRESS:PORT like 127.0.0.1:110"),
+        ("110", "is not an address and a port"),
+        (":110", "is not an address and a port"),
+        ("127.0.0.1", "is not an address and a port"),
+        ("127.0.0.1:", "'' in '127.0.0.1:' is not a port"),
+        ("*:pop3", "'pop3' in '\\*:pop3' is not a port; write a number up to 65535"),
+        ("*:65536", "is not a port"),
+        ("::1:110", "is ambiguous; write brackets around an IPv6 address"),
+        ("[127.0.0.1]:110", "is ambiguous"),
+        ("localhost:110", "'localhost' in 'localhost:110' is not an IP address"),
+        ("unix:lmtp.sock", "'lmtp.sock' is not an absolute path"),
+        ("unix:/" + "x" * 107, "is too long for a socket; keep to 107 bytes"),
+    ],
+)
+def test_where_nobody_can_listen(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_listen(text)
