@@ -13,7 +13,7 @@ PYTHON ?= python3
 ROOT   ?= demo
 VENV   := .venv
 BIN    := $(VENV)/bin
-PIP    := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP    := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 COVERAGE := $(BIN)/coverage
 
@@ -65,7 +65,7 @@ LOCK_OPTIONS := --upgrade --universal --python-version 3.11 --generate-hashes \
 
 clean:
 	rm -rf $(VENV) .cache demo .coverage .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The virtual environment grows by need: what the demo runs with, then what the tests need. Each stamp is newer
 # than all that it was made from.
@@ -78,7 +78,7 @@ $(VENV)/python:
 	@$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/run: requirements/run.txt pyproject.toml src/vmaild/__init__.py | $(VENV)/python
+$(VENV)/run: requirements/run.txt pyproject.toml src/vmaild/__init__.py $(wildcard scripts/*) | $(VENV)/python
 	@echo "Installing what vmaild needs"
 	@$(PIP) install --require-hashes -r requirements/run.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .

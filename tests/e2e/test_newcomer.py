@@ -127,19 +127,11 @@ def test_init_without_demo(tmp_path: Path) -> None:
     assert run(COMMANDS / "vdeliver", "--root", path, "eve@my.example", stdin="Subject: x\n\n").returncode == 0
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["init", "--demo"], "never laid out in the system's own folders"),
-        (["--root", "", "init", "--demo"], "never laid out in the system's own folders"),
-        (["--root", "/", "init", "--demo"], "never laid out in the system's own folders"),
-        (["--root", "//", "init", "--demo"], "never laid out in the system's own folders"),
-    ],
-)
-def test_the_demo_never_comes_to_the_system_itself(arguments: list[str], says: str) -> None:
-    done = run("env", "-u", "VMAIL_ROOT", COMMANDS / "vmail", *arguments)
+@pytest.mark.parametrize("root_given", [[], ["--root", "//"]], ids=["no root", "the root of all"])
+def test_the_demo_never_comes_to_the_system_itself(root_given: list[str]) -> None:
+    done = run("env", "-u", "VMAIL_ROOT", COMMANDS / "vmail", *root_given, "init", "--demo")
     assert done.returncode == 1
-    assert says in done.stderr
+    assert "never laid out in the system's own folders" in done.stderr
 
 
 def test_the_demo_never_comes_to_a_root_in_use(tmp_path: Path) -> None:

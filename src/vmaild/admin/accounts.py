@@ -171,11 +171,14 @@ def set_password(door: Door, address: Address, password: bytes, *, dry_run: bool
 
 
 def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_run: bool = False) -> Plan:
-    """Remove an account; its mail and its home are archived, kept or deleted. Raises Refused."""
+    """Remove an account; its mail and its home are archived, kept or deleted. Raises Refused.
+
+    What an earlier attempt left behind is cleared away as well.
+    """
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
-        login, name = _account(domain, address).login, domain.name
+        login, name = _login_or_leftover(door, view, domain, address), domain.name
         passwd, shadow = view.passwd_path(name), view.shadow_path(name)
         steps: list[Step] = [
             *view.edit(passwd, without_account(view.text(passwd) or "", login), passwd=True),
@@ -220,6 +223,19 @@ def _account(domain: Domain, address: Address) -> Account:
             f"'vmail user list {domain.name}' shows which there are",
         )
     return account
+
+
+def _login_or_leftover(door: Door, view: View, domain: Domain, address: Address) -> str:
+    """The login of an account, or of what is left of one whose removal was interrupted. Raises Refused."""
+    if address.key not in domain.accounts:
+        entry = view.password_of(domain, address.local_part)
+        if entry is not None:
+            return entry.login
+        if valid_login(address.local_part) is None and door.messages.exists(
+            Mailbox(domain.name, address.local_part)
+        ):
+            return address.local_part
+    return _account(domain, address).login
 
 
 def _check_new(domain: Domain, address: Address) -> None:

@@ -35,6 +35,8 @@ class View:
         self.directory: Directory = _Once(self._store)
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
         """For answers to the actor: the domains of others look like any outside domain."""
+        self._definitions: list[DomainDefinition] | None = None
+        self._stems: dict[str, str] | None = None
 
     def with_edits(self, edits: tuple[FileEdit, ...]) -> View:
         """What would be on disk after these edits."""
@@ -70,8 +72,13 @@ class View:
         except LookupFailed as failure:
             raise Refused(str(failure), "run it as root, or as a user who may read it") from failure
 
-    def definitions(self) -> Iterator[DomainDefinition]:
+    def definitions(self) -> list[DomainDefinition]:
         """The definitions of all domains, but those that are damaged."""
+        if self._definitions is None:
+            self._definitions = list(self._read_definitions())
+        return self._definitions
+
+    def _read_definitions(self) -> Iterator[DomainDefinition]:
         for name in self.names():
             path = self.definition_path(name)
             text = self.text(path)
@@ -113,10 +120,10 @@ class View:
         return self.layout.aliases(self._stem(domain))
 
     def _stem(self, domain: str) -> str:
-        stems = self.files.names(self.layout.definitions, ".toml")
-        if domain in stems:
-            return domain
-        return next((stem for stem in stems if _canonical(stem) == domain), domain)
+        if self._stems is None:
+            stems = self.files.names(self.layout.definitions, ".toml")
+            self._stems = {_canonical(stem): stem for stem in reversed(stems)}
+        return self._stems.get(domain, domain)
 
 
 class _Once:
@@ -165,7 +172,7 @@ def _canonical(stem: str) -> str:
     try:
         return canonical_domain(stem)
     except AddressError:
-        return ""
+        return stem
 
 
 def _encoded(text: str | None) -> bytes | None:

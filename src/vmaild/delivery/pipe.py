@@ -41,6 +41,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Iterator, Sequence
 
     from vmaild.outcome import Outcome
@@ -64,7 +65,7 @@ def main() -> int:
     # Whatever it is, the message has to stay with the caller.
     except Exception as error:
         print(f"vdeliver: try again later: {type(error).__name__}", file=sys.stderr)
-        _log_exception()
+        _system_log().exception("not delivered")
         return _EX_TEMPFAIL
 
 
@@ -182,6 +183,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     from vmaild.store.maildir import MaildirStore
     from vmaild.store.site import load_site
 
+    _system_log()
     where = layout(root)
     site, _ = load_site(where)
     directory = FileDirectory(where, site.recipient_delimiter)
@@ -220,14 +222,24 @@ def _report(recipient: str, outcome: "Outcome") -> int:
     return status
 
 
-def _log_exception() -> None:
-    """The whole story to the system's log; standard error may be shown to the sender."""
+def _system_log() -> "logging.Logger":
+    """The log of everything that is not the sender's business, which standard error may be shown to."""
+    import logging
     import syslog
-    import traceback
 
-    syslog.openlog("vdeliver", syslog.LOG_PID, syslog.LOG_MAIL)
-    for line in traceback.format_exc().splitlines():
-        syslog.syslog(syslog.LOG_ERR, line)
+    class SystemLog(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            urgent = record.levelno >= logging.ERROR
+            for line in self.format(record).splitlines():
+                syslog.syslog(syslog.LOG_ERR if urgent else syslog.LOG_INFO, line)
+
+    log = logging.getLogger("vmaild")
+    if not log.handlers:
+        syslog.openlog("vdeliver", syslog.LOG_PID, syslog.LOG_MAIL)
+        log.addHandler(SystemLog())
+        log.setLevel(logging.INFO)
+        log.propagate = False
+    return log
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ _PLAIN_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 # A line in which nothing can be wrong, as nearly all are in a big file.
 _SIMPLE_LINE = re.compile(
     r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}):[x*]?:([0-9]{1,9}):([0-9]{1,9}):"
-    r"([ -%'-+\--9;-~]*)(?:,[ -9;<>-~]*(?:(?<=[, ])quota=([0-9]{1,9}[kKmMgGtT]?))?)?:([ -9;-~]*):([ -9;-~]*)"
+    r"([^:,&\ud800-\udfff]*)(?:,[^:=]*(?:(?<=[, ])quota=([0-9]{1,9}[kKmMgGtT]?))?)?:([ -9;-~]*):([ -9;-~]*)"
 )
 _QUOTA = re.compile(r"(?<=[,\s])quota=([^,\s]*)", re.IGNORECASE)
 _UNWRITABLE = re.compile(r"[,:&]")
@@ -229,13 +229,12 @@ def _edited(line: str, account: Account) -> str:
             fields[place] = str(number)
     fields[4] = _edited_gecos(fields[4], account)
     for place, name, value in ((5, "home", account.home), (6, "shell", account.shell)):
-        if fields[place] != value:
-            if ":" in value or not value.isprintable():
-                raise FormatError(
-                    f"{name} {quoted(value)} cannot stand in a passwd file",
-                    "give a path without ':' and control characters",
-                )
-            fields[place] = value
+        if ":" in value or not value.isprintable():
+            raise FormatError(
+                f"{name} {quoted(value)} cannot stand in a passwd file",
+                "give a path without ':' and control characters",
+            )
+        fields[place] = value
     return ":".join(fields)
 
 

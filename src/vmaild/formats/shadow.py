@@ -24,6 +24,8 @@ from vmaild.formats.edit import (
 from vmaild.formats.parsed import FormatError, Parsed, quoted
 from vmaild.formats.passwd import valid_login
 
+_FIELDS = 9
+_SHAPE = "write login:hash:last change:min:max:warn:inactive:expires: with days or nothing for the numbers"
 _NEW_LINE = ":::0:99999:7:::"
 """What useradd(8) writes where nothing else is asked for."""
 # crypt(5): a method with its prefix, extended DES, classic DES; shadow(5): a password field which starts with an
@@ -52,6 +54,13 @@ def parse_shadow(text: str, path: str) -> Parsed[ShadowEntry]:
             findings.append(error.at(path, number))
             continue
         entries.append(entry)
+        count = line.count(":") + 1
+        if count < _FIELDS:
+            findings.append(
+                Finding(
+                    path, number, f"the line of {quoted(entry.login)} has {count} fields, not {_FIELDS}", _SHAPE
+                )
+            )
         problem = _password_problem(entry)
         if problem is not None:
             findings.append(Finding(path, number, problem, "set a new one with 'vmail user passwd'"))
@@ -83,22 +92,25 @@ def _key(line: str) -> str | None:
 
 
 def _entry(line: str, source: Source) -> ShadowEntry:
-    fields = line.split(":")
+    fields = _fields(line)
     login = fields[0]
     if line[0] in "+-":
         raise FormatError(f"{quoted(login)} is an entry of NIS, which is not read here", "remove the line")
-    if len(fields) != 9:
+    if len(fields) != _FIELDS:
         count = "1 field" if len(fields) == 1 else f"{len(fields)} fields"
-        raise FormatError(
-            f"the line of {quoted(login)} has {count}, not 9",
-            "write login:hash:last change:min:max:warn:inactive:expires: with days or nothing for the numbers",
-        )
+        raise FormatError(f"the line of {quoted(login)} has {count}, not {_FIELDS}", _SHAPE)
     problem = valid_login(login)
     if problem is not None:
         raise FormatError(problem, "write the login as it stands in the passwd file")
     return ShadowEntry(
         login, fields[1], _days("last change", fields[2], login), _days("expiry", fields[7], login), source
     )
+
+
+def _fields(line: str) -> list[str]:
+    """The fields of a line; those that a short one leaves out are empty, as fgetspent(3) bears `login:hash`."""
+    fields = line.split(":")
+    return fields + [""] * (_FIELDS - len(fields)) if len(fields) > 1 else fields
 
 
 def _days(name: str, value: str, login: str) -> int | None:
@@ -124,7 +136,7 @@ def _edited(line: str, entry: ShadowEntry) -> str:
     problem = valid_login(entry.login)
     if problem is not None:
         raise FormatError(problem, "give the login of an account")
-    fields = line.split(":")
+    fields = _fields(line)
     if fields[1] != entry.password and (":" in entry.password or not entry.password.isprintable()):
         raise FormatError(
             f"the hash for {quoted(entry.login)} cannot stand in a shadow file", "give one of crypt(5)"

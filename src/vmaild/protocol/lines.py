@@ -14,45 +14,66 @@ class LineBuffer:
     and RFC 5321 servers bear it in commands; the *content* of a message has rules of its own.
     """
 
-    __slots__ = ("_buffer", "_limit", "_skipping")
+    __slots__ = ("_buffer", "_skipping", "_start", "limit")
 
     def __init__(self, limit: int) -> None:
         self._buffer = b""
-        self._limit = limit
+        self._start = 0  # where the next line begins; 0 whenever the buffer is empty
         self._skipping = False
+        self.limit = limit
+        """Octets of a line with its CR; it may be changed between two lines."""
 
     def __len__(self) -> int:
-        return len(self._buffer)
+        return len(self._buffer) - self._start
 
     def feed(self, data: bytes) -> None:
         """Add what was read."""
-        self._buffer = self._buffer + data if self._buffer else data
+        if self._buffer:
+            self._buffer = self._buffer[self._start :] + data
+            self._start = 0
+        else:
+            self._buffer = data
 
     def next_line(self) -> bytes | None:
         """The next whole line without its end, or None when there is none yet.
 
         Raises LineTooLong once for each line over the limit; that line is passed over, and never held.
         """
-        end = self._buffer.find(b"\n")
-        if self._skipping:
-            if end < 0:
-                self._buffer = b""
-                return None
-            self._skipping = False
-            self._buffer = self._buffer[end + 1 :]
-            return self.next_line()
+        buffer = self._buffer
+        if not buffer:
+            return None
+        start = self._start
+        end = buffer.find(b"\n", start)
         if end < 0:
-            if len(self._buffer) <= self._limit:
-                return None
-            self._buffer = b""
-            self._skipping = True
+            return self._no_line()
+        if end + 1 == len(buffer):
+            self._buffer, self._start = b"", 0
+        else:
+            self._start = end + 1
+        if self._skipping:
+            self._skipping = False
+            return self.next_line()
+        if end - start > self.limit:
             raise LineTooLong
-        line, self._buffer = self._buffer[:end], self._buffer[end + 1 :]
-        if end > self._limit:
-            raise LineTooLong
-        return line.removesuffix(b"\r")
+        if end > start and buffer[end - 1] == 13:
+            end -= 1
+        return buffer[start:end]
 
     def take_all(self) -> bytes:
         """Hand over everything that is held, for a part of the dialogue that is not made of commands."""
-        data, self._buffer = self._buffer, b""
+        data = self._buffer[self._start :]
+        self._buffer, self._start = b"", 0
         return data
+
+    def _no_line(self) -> None:
+        """Hold the beginning of a line; raises LineTooLong."""
+        held = self._buffer[self._start :]  # lines already handed over would keep their memory
+        self._start = 0
+        if self._skipping:
+            self._buffer = b""
+        elif len(held) <= self.limit:
+            self._buffer = held
+        else:
+            self._buffer = b""
+            self._skipping = True
+            raise LineTooLong

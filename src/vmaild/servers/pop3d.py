@@ -224,7 +224,11 @@ class Pop3Session(asyncio.Protocol):
             case CheckPassword(login, password):
                 self._check_password(login, password)
             case OpenMaildrop():
-                self._in_thread(self.service.disk, self._open_maildrop, self._maildrop_opened)
+                assert self._mailbox is not None
+                if self.service.messages.is_at_hand(self._mailbox):
+                    self._maildrop_opened(self._open_maildrop())
+                else:
+                    self._in_thread(self.service.disk, self._open_maildrop, self._maildrop_opened)
             case ReadMessage(index, lines):
                 self._read(index, lines)
             case Commit(deleted):

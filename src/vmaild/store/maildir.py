@@ -62,6 +62,10 @@ class MaildirStore:
         except OSError as error:
             raise store_failure(f"cannot open the maildrop of {mailbox}", error) from error
 
+    def is_at_hand(self, mailbox: Mailbox) -> bool:
+        """See messages.MessageStore."""
+        return self._snapshots.has(self._path(mailbox))
+
     def exists(self, mailbox: Mailbox) -> bool:
         """See messages.MessageStore."""
         return os.path.isdir(self._path(mailbox))

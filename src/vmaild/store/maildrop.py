@@ -64,19 +64,25 @@ class Snapshots:
         self._counted: OrderedDict[tuple[int, ...], int] = OrderedDict()
         self._lock = threading.Lock()
 
+    def has(self, path: str) -> bool:
+        """Whether `take` would list nothing."""
+        known = self._known.get(path)
+        try:
+            return known is not None and known[0] == _stamp(path)
+        except OSError:
+            return False
+
     def take(self, path: str) -> Snapshot:
         """The messages that the maildir `path` holds now. Raises OSError."""
         now = time.time_ns()
-        new, cur = os.stat(f"{path}/new"), os.stat(f"{path}/cur")
-        # The change time, unlike the modification time, cannot be set back by a tool that restores a mailbox.
-        stamp = (new.st_dev, new.st_ino, new.st_ctime_ns, cur.st_ino, cur.st_ctime_ns)
+        stamp = _stamp(path)
         with self._lock:
             known = self._known.get(path)
             if known is not None and known[0] == stamp:
                 self._known.move_to_end(path)
                 return known[1]
         snapshot = self._list(path)
-        if max(new.st_ctime_ns, cur.st_ctime_ns) + _RACY < now:
+        if max(stamp[2], stamp[4]) + _RACY < now:
             self._remember(path, stamp, snapshot)
         return snapshot
 
@@ -130,6 +136,13 @@ class Snapshots:
         except FileNotFoundError:
             return None
         return size
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """What changes with the list of messages. Raises OSError."""
+    new, cur = os.stat(f"{path}/new"), os.stat(f"{path}/cur")
+    # The change time, unlike the modification time, cannot be set back by a tool that restores a mailbox.
+    return new.st_dev, new.st_ino, new.st_ctime_ns, cur.st_ino, cur.st_ctime_ns
 
 
 class LockedMaildrop:

@@ -121,6 +121,10 @@ class MessageStore(Protocol):
         """Take the exclusive lock and the snapshot, or raise MaildropBusy, StoreFull or StoreFailed."""
         ...
 
+    def is_at_hand(self, mailbox: Mailbox) -> bool:
+        """Whether open_maildrop would answer from memory, quickly enough for an event loop."""
+        ...
+
     def exists(self, mailbox: Mailbox) -> bool:
         """Whether the mailbox has been created, on purpose or by its first use."""
         ...

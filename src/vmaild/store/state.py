@@ -84,15 +84,15 @@ class AuditLog:
 
     @contextmanager
     def _transaction(self) -> Iterator[tuple[Connection, Table]]:
-        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  half a second that most commands need not pay
+        import sqlite3  # noqa: PLC0415  half a second, with the next, that most commands need not pay
+
+        from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  likewise
 
         try:
-            if self._prepared is None:
-                self._prepared = self._prepare()
-            engine, audit = self._prepared
+            engine, audit = self._prepared = self._prepared or self._prepare()
             with engine.begin() as connection:
                 yield connection, audit
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise StateUnusable(f"{self._path}: {getattr(error, 'orig', None) or error}") from error
         except (OSError, LockTimeout) as error:
             raise StateUnusable(f"{self._path}: {error}") from error

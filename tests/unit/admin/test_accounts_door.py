@@ -45,7 +45,8 @@ def test_a_new_account_has_a_line_in_both_files_and_a_mailbox(door: Door, layout
     assert plan.carried_out
     owner = os.stat(layout.spool)
     assert read(layout.passwd("va.toto.fr")).splitlines()[-1] == (
-        f"carol:x:{owner.st_uid}:{owner.st_gid}:Carol Dupont,,,,quota=50M:/vhome/va.toto.fr/carol:/usr/sbin/nologin"
+        f"carol:x:{owner.st_uid}:{owner.st_gid}:Carol Dupont,,,,quota=50M:"
+        "/vhome/va.toto.fr/carol:/usr/sbin/nologin"
     )
     assert verify(b"s3cret", password_of(door, CAROL).password)
     assert door.messages.exists(Mailbox("va.toto.fr", "carol"))
@@ -104,9 +105,9 @@ def test_an_account_may_be_named_by_a_domain_alias(door: Door, layout: Layout) -
 
 
 def test_no_such_domain_and_no_such_account_are_refused_with_a_remedy(door: Door) -> None:
-    with pytest.raises(Refused, match="there is no domain nowhere.example; 'vmail domain list'"):
+    with pytest.raises(Refused, match=r"there is no domain nowhere.example; 'vmail domain list'"):
         accounts.add_user(door, Address("carol", "nowhere.example"), password=None)
-    with pytest.raises(Refused, match="there is no account carol in va.toto.fr; 'vmail user list va.toto.fr'"):
+    with pytest.raises(Refused, match=r"there is no account carol in va.toto.fr; 'vmail user list va.toto.fr'"):
         accounts.set_password(door, CAROL, b"x")
 
 
@@ -196,7 +197,7 @@ def test_a_new_password_does_not_unlock_a_suspended_account(door: Door) -> None:
 
 def test_an_account_without_a_password_cannot_be_unlocked_but_gets_one(door: Door) -> None:
     add_carol(door)
-    with pytest.raises(Refused, match="carol@va.toto.fr has no password; set one"):
+    with pytest.raises(Refused, match=r"carol@va.toto.fr has no password; set one"):
         accounts.set_user(door, CAROL, AccountSettings(locked=False))
     accounts.set_password(door, CAROL, b"first")
     assert verify(b"first", password_of(door, CAROL).password)
@@ -219,7 +220,7 @@ def test_no_password_and_no_hash_is_shown_or_logged(door: Door, layout: Layout) 
 
 def test_an_empty_or_impossible_password_is_refused_before_anything_changes(door: Door) -> None:
     for password in (b"", b"a\0b", b"x" * 600):
-        with pytest.raises(Refused, match="the password"):
+        with pytest.raises(Refused, match=r"the password"):
             add_carol(door, password=password)
     assert not door.messages.exists(Mailbox("va.toto.fr", "carol"))
 
@@ -231,7 +232,7 @@ def test_a_co_administrator_manages_accounts_up_to_the_maximum(
     definition = Path(layout.definition("va.toto.fr"))
     definition.write_text('admins = ["unix:alice"]\nmax_users = 3\n')
     add_carol(alice)
-    with pytest.raises(Refused, match="va.toto.fr has 3 accounts of 3 allowed; .*ask a site administrator"):
+    with pytest.raises(Refused, match=r"va.toto.fr has 3 accounts of 3 allowed; .*ask a site administrator"):
         accounts.add_user(alice, Address("dave", "va.toto.fr"), password=None)
     plan = accounts.add_user(door, Address("dave", "va.toto.fr"), password=None)
     assert plan.warnings == ("va.toto.fr has 3 accounts of 3 allowed",)

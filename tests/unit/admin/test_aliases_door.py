@@ -10,7 +10,7 @@ import pytest
 from vmaild.address import Address
 from vmaild.admin import aliases
 from vmaild.admin.door import Door
-from vmaild.admin.plan import Rerouted
+from vmaild.admin.plan import Plan, Rerouted
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.store.layout import Layout
 
@@ -44,7 +44,7 @@ def test_remove_takes_it_out_and_tells_what_is_refused_from_now_on(door: Door, l
     plan = aliases.remove_alias(door, TEAM)
     assert text(layout) == "# lists\n"
     assert [each.after for each in plan.rerouted] == ["refused: No such user here"]
-    with pytest.raises(Refused, match="there is no alias team in va.toto.fr"):
+    with pytest.raises(Refused, match=r"there is no alias team in va.toto.fr"):
         aliases.remove_alias(door, TEAM)
 
 
@@ -66,7 +66,7 @@ def test_a_co_administrator_cannot_smuggle_in_a_program_a_file_or_a_list(
 
 
 def test_programs_are_refused_to_co_administrators_with_the_reason(door_of: Callable[[str], Door]) -> None:
-    with pytest.raises(Refused, match="unix:alice may not use commands, files and lists in aliases of va.toto.fr"):
+    with pytest.raises(Refused, match=r"unix:alice may not use commands, files and lists in aliases of va"):
         aliases.add_alias(door_of("unix:alice"), SALES, ["|/usr/bin/true"])
 
 
@@ -75,8 +75,12 @@ def test_a_co_administrator_can_neither_change_nor_remove_one_of_the_sites(
 ) -> None:
     Path(layout.aliases("va.toto.fr")).write_text('sales: "|/usr/bin/true"\n')
     alice = door_of("unix:alice")
-    for change in (lambda: aliases.set_alias(alice, SALES, ["bob"]), lambda: aliases.remove_alias(alice, SALES)):
-        with pytest.raises(Refused, match="may not use commands"):
+    changes: list[Callable[[], Plan]] = [
+        lambda: aliases.set_alias(alice, SALES, ["bob"]),
+        lambda: aliases.remove_alias(alice, SALES),
+    ]
+    for change in changes:
+        with pytest.raises(Refused, match=r"may not use commands"):
             change()
 
 
@@ -84,7 +88,7 @@ def test_a_co_administrator_manages_simple_aliases(door_of: Callable[[str], Door
     aliases.add_alias(door_of("unix:alice"), SALES, ["bob", "x@example.org"])
     aliases.remove_alias(door_of("unix:alice"), TEAM)
     assert text(layout) == "# lists\nsales: bob, x@example.org\n"
-    with pytest.raises(Refused, match="unix:alice may not change aliases of vb.toto.fr"):
+    with pytest.raises(Refused, match=r"unix:alice may not change aliases of vb.toto.fr"):
         aliases.add_alias(door_of("unix:alice"), Address("sales", "vb.toto.fr"), ["bob"])
 
 

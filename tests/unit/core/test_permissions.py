@@ -26,7 +26,9 @@ def test_a_co_administrator_sees_and_manages_accounts_and_aliases_of_that_domain
     assert not allowed(actor, action, None)
 
 
-@pytest.mark.parametrize("principal", ["unix:mallory", "alice", "alice@va.toto.fr", "bob@vb.toto.fr", "unix:Alice", ""])
+@pytest.mark.parametrize(
+    "principal", ["unix:mallory", "alice", "alice@va.toto.fr", "bob@vb.toto.fr", "unix:Alice", ""]
+)
 def test_nobody_else_may_do_anything(principal: str) -> None:
     assert not any(allowed(Actor(principal), action, VA) for action in Action)
 

@@ -60,6 +60,12 @@ def test_a_line_that_is_an_entry_continues_none(start: str) -> None:
     assert entries(f'{start}y: b\n"z (1)": c\n') == {"x": ("a",), "y": ("b",), "z (1)": ("c",)}
 
 
+def test_a_comment_ends_what_a_comma_continues() -> None:
+    parsed = parse_aliases("x: a,\n# c\nstray\n", "p")
+    assert [(entry.name, entry.targets) for entry in parsed.entries] == [("x", ("a",))]
+    assert [finding.line for finding in parsed.findings] == [3]
+
+
 @pytest.mark.parametrize(
     ("written", "name"),
     [

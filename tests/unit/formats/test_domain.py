@@ -164,6 +164,8 @@ def test_all_faults_are_told_at_once() -> None:
         ('"joe who"', FallbackToName("joe who")),
         ("bob@Other.Example", FallbackToAddress(Address("bob", "other.example"))),
         ('"a,b"@other.example', FallbackToAddress(Address("a,b", "other.example"))),
+        ('"/x"@other.example', FallbackToAddress(Address("/x", "other.example"))),
+        ('"|x"@other.example', FallbackToAddress(Address("|x", "other.example"))),
         ("@Other.Example.", FallbackToDomain("other.example")),
         ("| /usr/bin/prog -x a, b", FallbackToCommand("/usr/bin/prog -x a, b")),
     ],

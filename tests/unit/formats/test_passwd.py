@@ -198,6 +198,11 @@ def test_what_a_line_cannot_hold(account: Account) -> None:
             "bob:x:1:2:Bob,,,,,:/h:/s",
         ),
         (
+            "bob:x:1:2:My quota=5,,,,quota=6:/h:/s",
+            Account("bob", 1, 2, "My quota=5", "/h", "/s"),
+            "bob:x:1:2:My quota=5,,,,:/h:/s",
+        ),
+        (
             "bob:x:1:2:Bob,,,,quota=lots:/h:/s",
             Account("bob", 1, 2, "Bob", "/h", "/s", 5),
             "bob:x:1:2:Bob,,,,quota=5:/h:/s",
@@ -216,7 +221,7 @@ def test_what_a_line_cannot_hold(account: Account) -> None:
     ],
 )
 def test_an_edit_keeps_what_it_does_not_change(before: str, account: Account, after: str) -> None:
-    around = "# first\nbob:x:9\n{}\nalice:x:1:2::/:\n\n# last"
+    around = "# first\nbob:x:9\n{}\nalice:x:1:2::/:\nBob:x:7:7::/:\n\n# last"
     assert with_account(around.format(before), account) == around.format(after)
 
 

@@ -31,7 +31,6 @@ def test_a_file_of_a_debian_machine() -> None:
     ("line", "problem"),
     [
         ("bob", "the line of 'bob' has 1 field, not 9"),
-        (f"bob:{HASH}", "the line of 'bob' has 2 fields, not 9"),
         (f"bob:{HASH}:1:2:3:4:5:6:7:8", "the line of 'bob' has 10 fields, not 9"),
         (f":{HASH}:::::::", "login '' is empty"),
         (f"b/b:{HASH}:::::::", "login 'b/b' contains '/'"),
@@ -88,9 +87,9 @@ def test_a_new_entry_is_like_that_of_useradd() -> None:
 
 
 def test_an_edit_keeps_what_it_does_not_change() -> None:
-    text = f"# first\nbob\nBOB:old:019:1:2:3:4:-1:9\r\nann:{HASH}:::::::\n"
+    text = f"# first\nbob\nBOB:old:019:1:2:3:4:-1:9\r\nann:{HASH}:::::::\nbob:*:::::::\n"
     edited = with_entry(text, ShadowEntry("bob", HASH, 19))
-    assert edited == f"# first\nbob\nbob:{HASH}:019:1:2:3:4:-1:9\r\nann:{HASH}:::::::\n"
+    assert edited == f"# first\nbob\nbob:{HASH}:019:1:2:3:4:-1:9\r\nann:{HASH}:::::::\nbob:*:::::::\n"
     assert with_entry(edited, ShadowEntry("bob", "!", None, 7)).split("\n")[2] == "bob:!::1:2:3:4:7:9\r"
 
 
@@ -112,3 +111,16 @@ def test_what_a_line_cannot_hold(entry: ShadowEntry) -> None:
 
 def test_a_removed_entry_does_not_come_back_from_a_later_line() -> None:
     assert without_entry("bob:*:::::::\n# c\nBob:x:::::::\nann:*:::::::", "BOB") == "# c\nann:*:::::::"
+
+
+def test_a_short_line_is_told_and_works() -> None:
+    parsed = parse_shadow(f"bob:{HASH}\nalice:{HASH}:19700\n", "shadow")
+    assert [(entry.login, entry.password, entry.last_change) for entry in parsed.entries] == [
+        ("bob", HASH, None),
+        ("alice", HASH, 19700),
+    ]
+    assert [finding.problem for finding in parsed.findings] == [
+        "the line of 'bob' has 2 fields, not 9",
+        "the line of 'alice' has 3 fields, not 9",
+    ]
+    assert with_entry(f"bob:{HASH}\n", ShadowEntry("bob", "!", 1)) == "bob:!:1::::::\n"

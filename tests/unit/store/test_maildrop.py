@@ -383,3 +383,14 @@ def test_the_snapshots_kept_are_bounded(tmp_path: Path, monkeypatch: pytest.Monk
     assert snapshots.listed == 4
     poll(boxes[1], snapshots)
     assert snapshots.listed == 5
+
+
+def test_what_is_remembered_is_at_hand(maildir: Path) -> None:
+    snapshots = Snapshots(1000)
+    assert not snapshots.has(str(maildir))
+    time.sleep(2.1)  # until the folders' stamps are old enough to be trusted
+    assert poll(maildir, snapshots) == []
+    assert snapshots.has(str(maildir))
+    (maildir / "new" / "1.a.h,W=1").write_bytes(b"\n")
+    assert not snapshots.has(str(maildir))
+    assert not snapshots.has("/nonexistent")
