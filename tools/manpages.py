@@ -178,6 +178,7 @@ _KEYS: dict[str, tuple[str, str]] = {
     "admins": ('["unix:alice"]', "Co-administrators: unix:alice for a user of this machine, or bob@va.toto.fr."),
     "disabled": ("false", "Whether the domain is out of service; its mail waits."),
     "certificate": ('""', ""),
+    "plain_logins": ("false", ""),
 }
 """An example of each key, and what it means where `vmail domain add` has no option that says so."""
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from tests.e2e.clients import Lmtp, fetch, send, without_trace
-from tests.served import SHARED, Root
+from tests.served import SHARED, Root, moments
 
 MESSAGE = b"From: carol@sender.example\r\nSubject: To whom?\r\n\r\nHello.\r\n"
 
@@ -94,15 +95,57 @@ def test_smtp_does_not_relay(demo: Root) -> None:
 
 
 @pytest.fixture
-def served_with_mixed_list(demo: Root) -> Iterator[Root]:
-    aliases = demo.etc / "aliases.va.toto.fr"
-    before = aliases.read_text()
-    aliases.write_text(f"{before}both: bob, somebody@elsewhere.example\n")
-    yield demo
-    aliases.write_text(before)
+def aliases(demo: Root) -> Iterator[Path]:
+    """The alias file of va.toto.fr, which is put back afterwards."""
+    path = demo.etc / "aliases.va.toto.fr"
+    before = path.read_text()
+    yield path
+    path.write_text(before)
 
 
-def test_an_outside_target_keeps_the_whole_message_waiting(served_with_mixed_list: Root) -> None:
-    (reply,) = send(served_with_mixed_list, MESSAGE, "both@va.toto.fr")
-    assert reply.startswith("451 4.3.3 Forwarding to other servers is not served yet")
-    assert served_with_mixed_list.everything_stored() == {}
+@pytest.mark.parametrize(
+    ("target", "reason"),
+    [
+        ("bob, somebody@elsewhere.example", "Forwarding to other servers is not served yet"),
+        ("bob, office@partner.example, alice", "Forwarding to other servers is not served yet"),
+        ('bob, "|/bin/cat >/dev/null"', "Delivery to commands is not served yet"),
+        ("bob, /var/tmp/archive", "Delivery to files is not served yet"),
+    ],
+)
+def test_what_is_not_served_yet_keeps_the_whole_message_waiting(
+    demo: Root, aliases: Path, target: str, reason: str
+) -> None:
+    aliases.write_text(f"{aliases.read_text()}both: {target}\n")
+    (reply,) = send(demo, MESSAGE, "both@va.toto.fr")
+    assert reply == f"451 4.3.3 {reason}"
+    assert demo.everything_stored() == {}
+    done = demo.vdeliver(MESSAGE, "both@va.toto.fr")
+    assert (done.returncode, reason in done.stderr) == (75, True)
+    assert demo.vmail("explain", "both@va.toto.fr", check=False).stdout.splitlines()[-1] == reply
+    assert demo.everything_stored() == {}
+
+
+def test_an_automatic_reply_waits_and_loses_nothing(demo: Root) -> None:
+    home = demo.path / "vhome/vc.toto.fr/alice"
+    home.mkdir(parents=True)
+    (home / "vacation").write_text("I am away.\n")
+    (reply,) = send(demo, MESSAGE, "alice@vc.toto.fr")
+    (home / "vacation").unlink()
+    home.rmdir()
+    assert reply == "451 4.3.3 Automatic replies are not served yet"
+    assert demo.everything_stored() == {}
+    assert send(demo, MESSAGE, "alice@vc.toto.fr")[0].startswith("250")
+
+
+def test_a_list_kept_in_a_file(demo: Root, aliases: Path) -> None:
+    members = aliases.with_name("members")
+    members.write_text("# the members\nbob\nalice@vb.toto.fr\n")
+    aliases.write_text(f"{aliases.read_text()}members: :include:/etc/vmail/members\n")
+    (reply,) = send(demo, MESSAGE, "members@va.toto.fr")
+    members.unlink()
+    assert reply.startswith("250")
+    assert demo.everything_stored() == {"bob@va.toto.fr": 1, "alice@vb.toto.fr": 1}
+    # A list that is not there is a fault of the set-up, not of the sender.
+    for _ in moments("the list is still known", 10):  # an editor may have moved it away for a moment
+        if send(demo, MESSAGE, "members@va.toto.fr")[0].startswith("451 4.3.5"):
+            break

@@ -52,6 +52,19 @@ def test_every_line_that_the_demo_prints_works(served: Served) -> None:
     assert served.root.vmail("explain", "sales@va.toto.fr").stdout.count("mailbox") >= 2
 
 
+def test_the_readme_shows_what_is_printed(served: Served) -> None:
+    root = served.root
+    printed = welcome(served) + root.vmail("explain", "everyone@va.toto.fr").stdout
+    printed = printed.replace(f"{COMMANDS}/vmail --root {root.path}", ".venv/bin/vmail --root demo")
+    for ours, theirs in ((root.pop3, 11110), (root.lmtp, 11024), (root.smtp, 11025)):
+        printed = printed.replace(f":{ours}", f":{theirs}")
+    readme = (HOME / "README.md").read_text().replace("/home/you/vmaild/demo", str(root.path))
+    first, second = re.findall(r"^```\n\$ .*\n((?:.*\n)*?)```$", readme, re.MULTILINE)
+    _, _, told = first.partition("sample messages\n")
+    assert told in printed
+    assert second in printed.replace(f"{root.path}/", "demo/")
+
+
 def test_what_is_printed_names_every_place(served: Served) -> None:
     text, root = welcome(served), served.root
     for place in (f"127.0.0.2:{root.pop3}", f"127.0.0.3:{root.pop3}", f"127.0.0.4:{root.pop3}"):

@@ -253,8 +253,10 @@ def test_workers_do_not_outlive_their_supervisor(served: Served) -> None:
         if not processes_of(served.process.pid):
             break
     again = start(served.root)  # over the socket and the lock that were left
-    assert send(served.root, MESSAGE, "bob@va.toto.fr")[0].startswith("250")
-    assert again.stop() == 0
+    try:
+        assert send(served.root, MESSAGE, "bob@va.toto.fr")[0].startswith("250")
+    finally:
+        assert again.stop() == 0
 
 
 def test_two_servers_of_one_root_are_one_too_many(served: Served) -> None:
@@ -281,4 +283,13 @@ def test_damaged_settings_keep_it_from_starting(root: Root, damage: str) -> None
     done = root.vmail("serve", check=False)
     assert done.returncode == 1
     assert "vmail.toml" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("everywhere", ["*", "0.0.0.0", "[::]", "192.0.2.1"])
+def test_smtp_serves_loopback_unless_told_otherwise(root: Root, everywhere: str) -> None:
+    replace_in_site(root, f'"{SHARED}:{root.smtp}"', f'"{everywhere}:{root.smtp}"')
+    done = root.vmail("serve", check=False)
+    assert done.returncode == 1
+    assert "smtp.allow_remote" in done.stderr
     assert done.stderr.count("\n") == 1

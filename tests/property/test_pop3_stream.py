@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64encode
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from vmaild.protocol.multiline import MultilineEncoder, WireSize, wire_size
 from vmaild.protocol.pop3 import (
+    MAX_REPLY,
     Answer,
     CheckPassword,
     CloseReason,
@@ -28,10 +30,16 @@ from vmaild.protocol.pop3 import (
     PasswordAccepted,
     ReadMessage,
     ResponseCode,
+    Settings,
+    StartTls,
+    State,
+    TlsReady,
+    TlsUnavailable,
     Wait,
     WholeMessage,
 )
 
+EVERYTHING = Settings(stls=True, mechanisms=("PLAIN", "LOGIN"), utf8=True, lang=True, last=True, login_delay=60)
 CONTENTS = (b"Subject: one\n\none\n", b"Subject: two\n\n.\n..two\nno newline", b"", b"\r\n\r\n\n.\r")
 
 cuts = st.lists(st.integers(0, 400), max_size=30)
@@ -48,11 +56,42 @@ commands = st.one_of(
 )
 lines = st.builds(bytes.__add__, commands, st.sampled_from([b"\r\n", b"\r\n", b"\n"]))
 preambles = st.sampled_from([b"", b"USER bob\r\nPASS secret\r\n"])
+# What needs EVERYTHING: AGJvYgBzZWNyZXQ= is NUL bob NUL secret, Ym9i bob, c2VjcmV0 secret.
+responses = st.sampled_from(
+    [
+        b"AGJvYgBzZWNyZXQ=",
+        b"AGJvYgB3cm9uZw==",
+        b"Ym9i",
+        b"c2VjcmV0",
+        b"*",
+        b"=",
+        b"",
+        b"!",
+        b"A" * 5000,
+        b"A" * 9000,
+    ]
+)
+extended = st.one_of(
+    commands,
+    responses,
+    st.sampled_from([b"AUTH PLAIN", b"AUTH LOGIN", b"auth plain", b"AUTH", b"AUTH X", b"UTF8", b"LAST", b"LANG"]),
+    st.sampled_from([b"LANG fr", b"LANG en", b"LANG *", b"LANG de", b"STLS", b"STLS x", "USER zoé".encode()]),
+    st.builds(b"AUTH PLAIN ".__add__, responses),
+    st.builds(b"AUTH LOGIN ".__add__, responses),
+)
 endings = st.sampled_from([b"", b"QUIT\r\n", b"QU"])
 streams = st.builds(
     lambda preamble, middle, ending: preamble + b"".join(middle) + ending,
     preambles,
     st.lists(lines, max_size=25),
+    endings,
+)
+extended_lines = st.builds(bytes.__add__, extended, st.sampled_from([b"\r\n", b"\r\n", b"\n"]))
+extended_preambles = st.sampled_from([b"", b"", b"LANG fr\r\n", b"AUTH PLAIN AGJvYgBzZWNyZXQ=\r\n"])
+extended_streams = st.builds(
+    lambda preamble, middle, ending: preamble + b"".join(middle) + ending,
+    extended_preambles,
+    st.lists(extended_lines, max_size=25),
     endings,
 )
 garbage = st.builds(bytes.__add__, preambles, st.lists(st.binary(max_size=60), max_size=25).map(b"\r\n".join))
@@ -71,9 +110,14 @@ class Session:
     answers_late: bool = False
     content_cuts: list[int] | None = None
     """None: messages in one piece."""
-    connection: Connection = field(default_factory=lambda: Connection("va.toto.fr", "0.1.0"))
+    settings: Settings = field(default_factory=Settings)
+    tls: bool = False
+    has_certificate: bool = True
     events: list[Event] = field(default_factory=list)
     output: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.connection = Connection("va.toto.fr", "0.1.0", self.settings, tls=self.tls)
 
     def hear(self, stream: list[bytes]) -> Session:
         for piece in filter(None, stream):
@@ -84,6 +128,12 @@ class Session:
         if not self.closed:
             self.take(b"")
         return self
+
+    def hear_in_clear(self, stream: list[bytes]) -> bool:
+        """Without the end of the connection; whether TLS is to start then."""
+        for piece in filter(None, stream):
+            self.take(piece)
+        return bool(self.events) and isinstance(self.events[-1], StartTls) and self.has_certificate
 
     @property
     def closed(self) -> bool:
@@ -106,12 +156,16 @@ class Session:
             for piece in pieces(CONTENTS[event.index], self.content_cuts):
                 self.connection.send_content(piece)
             self.connection.send(MessageEnded())
+        elif isinstance(event, StartTls) and self.has_certificate:
+            self.connection.send(TlsReady())
         else:
             self.connection.send(answer_to(event))
 
 
 def answer_to(event: Event) -> Answer:
     match event:
+        case StartTls():
+            return TlsUnavailable()
         case CheckPassword("bob", b"secret"):
             return PasswordAccepted()
         case CheckPassword():
@@ -132,11 +186,25 @@ def answer_to(event: Event) -> Answer:
 def test_any_cut_gives_the_same_events_and_output(
     stream: bytes, places: list[int], content_cuts: list[int]
 ) -> None:
-    whole = Session().hear([stream])
-    cut = Session(content_cuts=content_cuts).hear(pieces(stream, places))
-    late = Session(answers_late=True).hear(pieces(stream, places))
+    check_cuts(stream, places, content_cuts, Settings())
+
+
+@given(extended_streams, cuts, cuts)
+@settings(max_examples=150, deadline=None)
+def test_any_cut_gives_the_same_with_everything_on(
+    stream: bytes, places: list[int], content_cuts: list[int]
+) -> None:
+    check_cuts(stream, places, content_cuts, EVERYTHING)
+
+
+def check_cuts(stream: bytes, places: list[int], content_cuts: list[int], offered: Settings) -> None:
+    whole = Session(settings=offered).hear([stream])
+    cut = Session(settings=offered, content_cuts=content_cuts).hear(pieces(stream, places))
     assert cut.events == whole.events
     assert cut.output == whole.output
+    if whole.events[-1] == ConnectionClosed(CloseReason.PEER_CLOSED) and StartTls() in whole.events:
+        return  # it closed instead of starting TLS: whether we were ready before it did is told by the clock
+    late = Session(settings=offered, answers_late=True).hear(pieces(stream, places))
     assert late.events == whole.events
     assert late.output == whole.output
 
@@ -144,7 +212,17 @@ def test_any_cut_gives_the_same_events_and_output(
 @given(streams | garbage)
 @settings(max_examples=200, deadline=None)
 def test_every_line_gets_one_well_formed_reply(stream: bytes) -> None:
-    session = Session().hear([stream])
+    check_replies(stream, Session())
+
+
+@given(extended_streams)
+@settings(max_examples=200, deadline=None)
+def test_every_line_gets_one_well_formed_reply_with_everything_on(stream: bytes) -> None:
+    check_replies(stream, Session(settings=EVERYTHING, has_certificate=False))
+
+
+def check_replies(stream: bytes, session: Session) -> None:
+    session.hear([stream])
     spoken = stream.split(b"\n")[:-1]
     replies = parse_replies(session.output, spoken)
     match session.events[-1]:
@@ -156,6 +234,58 @@ def test_every_line_gets_one_well_formed_reply(stream: bytes) -> None:
             raise AssertionError(other)
 
 
+octets = st.binary(max_size=40)
+wrong_passwords = octets.map(b"wrong".__add__)
+message_of_plain = st.builds(
+    lambda *parts: b64encode(b"\0".join(parts)), st.just(b"") | octets, octets, wrong_passwords
+)
+garbage_for_auth = (octets | octets.map(b64encode) | message_of_plain).map(lambda line: line.replace(b"\n", b""))
+
+
+@given(st.lists(garbage_for_auth, max_size=12), cuts)
+@settings(max_examples=200, deadline=None)
+def test_garbage_into_auth_at_most_asks_for_a_password(answers: list[bytes], places: list[int]) -> None:
+    dialogue = b"".join(b"AUTH PLAIN\r\n" + line + b"\r\n" for line in answers)
+    check_cuts(dialogue, places, [], EVERYTHING)
+    events = Session(settings=EVERYTHING).hear([dialogue]).events
+    assert all(isinstance(event, CheckPassword | ConnectionClosed) for event in events)
+    dialogue = b"".join(b"AUTH LOGIN\r\n" + line + b"\r\n" for line in answers)
+    check_cuts(dialogue, places, [], EVERYTHING)
+
+
+# STLS.
+
+in_clear = st.lists(extended_lines | st.binary(max_size=40), max_size=8).map(b"".join)
+
+
+@given(in_clear, in_clear, st.lists(extended_lines, max_size=12).map(b"".join), cuts, cuts)
+@settings(max_examples=300, deadline=None)
+def test_nothing_said_in_clear_outlives_stls(
+    before: bytes, injected: bytes, under_tls: bytes, places: list[int], later_places: list[int]
+) -> None:
+    """After STLS a session is what it is for a client that spoke TLS from the first octet."""
+    session = Session(settings=EVERYTHING)
+    if not session.hear_in_clear(pieces(before + b"\r\nSTLS\r\n" + injected, places)):
+        assert session.closed or session.connection.state is not State.AUTHORIZATION or not said_stls(before)
+        return
+    events = len(session.events)
+    said = session.output
+    assert said.endswith((b"+OK begin TLS\r\n", b"+OK commencez TLS\r\n"))
+    session.connection.tls_started("va.toto.fr")
+    session.hear(pieces(under_tls, later_places))
+    fresh = Session(settings=EVERYTHING, tls=True)
+    greeting = fresh.connection.data_to_send()
+    assert greeting.startswith(b"+OK Virtual")
+    fresh.hear([under_tls])
+    assert session.events[events:] == fresh.events
+    assert session.output.removeprefix(said) == fresh.output
+
+
+def said_stls(before: bytes) -> bool:
+    """Whether STLS is heard as a command behind this, and not as a response of an exchange."""
+    return b"AUTH" not in before.upper()
+
+
 def parse_replies(output: bytes, spoken: list[bytes]) -> list[bytes]:
     """The first lines of the replies, as a client that knows its own commands reads them."""
     rest = output.removesuffix(b"\r\n").split(b"\r\n")
@@ -165,10 +295,13 @@ def parse_replies(output: bytes, spoken: list[bytes]) -> list[bytes]:
         if not rest:
             break
         reply = rest.pop(0)
-        assert re.fullmatch(rb"\+OK|\+OK [ -~]{1,506}|-ERR [ -~]{1,505}", reply), reply
+        assert re.fullmatch(r"\+OK|\+OK .+|-ERR .+|\+ [A-Za-z0-9+/=]*", reply.decode()), reply
+        assert reply.decode().isprintable()
+        assert len(reply) <= MAX_REPLY - 2
         replies.append(reply)
         keyword, _, argument = line.partition(b" ")
-        multiline = {b"CAPA", b"RETR", b"TOP"} | (set() if argument.strip() else {b"LIST", b"UIDL"})
+        bare = {b"LIST", b"UIDL", b"LANG", b"AUTH"}
+        multiline = {b"CAPA", b"RETR", b"TOP"} | (set() if argument.strip() else bare)
         if reply.startswith(b"+OK") and keyword.strip().upper() in multiline:
             del rest[: rest.index(b".") + 1]
     assert rest == []

@@ -44,9 +44,7 @@ FALLBACK: st.SearchStrategy[Fallback] = st.one_of(
 def domains(draw: st.DrawFn, name: str) -> Domain:
     files = [
         {key: AliasEntry(key, tuple(targets)) for key, targets in entries.items()}
-        for entries in draw(
-            st.lists(st.dictionaries(NAMES, st.lists(TARGET, min_size=1, max_size=4)), max_size=3)
-        )
+        for entries in draw(st.lists(st.dictionaries(NAMES, st.lists(TARGET, min_size=1, max_size=4)), max_size=3))
     ]
     full_names = draw(st.booleans())
     logins = draw(st.sets(NAMES))

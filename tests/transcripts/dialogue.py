@@ -9,9 +9,12 @@ A file is a header that sets the scene, then the dialogue. `#` begins a comment 
     |
     | Hello
     deletes: 1 2                        the messages that are gone in the end; absent: none
+    offers: stls PLAIN lang=fr          settings of the server, one word each; absent: nothing beyond the usual
+    tls: from the start                 all of the connection is under TLS
 
 and what only a test can bring about (`faults`):
 
+    refuses-tls: SYS/TEMP text          every STLS
     refuses-login: SYS/TEMP text        every login, whatever the password
     refuses-maildrop: IN-USE text       after a right password
     unreadable: 2 text                  this message cannot be read
@@ -24,7 +27,12 @@ The dialogue has one line for each line on the wire, without its CRLF, and ends 
     S closes
     C closes
 
-In all of it `\x00` stands for that octet, `{a*300}` for 300 times a, `{version}` for the server's version.
+Between two lines TLS may begin, with a name or without:
+
+    TLS starts for vb.toto.fr
+
+In all of it `\x00` stands for that octet, `{a*300}` for 300 times a, `{version}` for the server's version;
+characters outside ASCII are UTF-8.
 """
 
 from __future__ import annotations
@@ -33,7 +41,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-Speaker = Literal["S", "C"]
+Speaker = Literal["S", "C", "TLS"]
 
 _NOTATION = re.compile(r"\\x([0-9a-f]{2})|\{(.)\*(\d+)\}|\{(version)\}")
 
@@ -53,7 +61,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One line of one side; None: it closes the connection."""
+    """One line of one side, None: it closes the connection; or the beginning of TLS with its name, if any."""
 
     speaker: Speaker
     line: bytes | None
@@ -69,6 +77,10 @@ class Dialogue:
     messages: list[Message] = field(default_factory=list)
     deletes: tuple[int, ...] = ()
     """Numbers from 1."""
+    offers: tuple[str, ...] = ()
+    tls: bool = False
+    refuses_tls: tuple[str, str] | None = None
+    """Response code and text."""
     refuses_login: tuple[str, str] | None = None
     """Response code and text."""
     refuses_maildrop: tuple[str, str] | None = None
@@ -80,7 +92,9 @@ class Dialogue:
     @property
     def faults(self) -> bool:
         """Whether the scene needs a server that fails on demand."""
-        return bool(self.refuses_login or self.refuses_maildrop or self.unreadable or self.not_removed)
+        return bool(
+            self.refuses_tls or self.refuses_login or self.refuses_maildrop or self.unreadable or self.not_removed
+        )
 
     def said_by(self, speaker: Speaker) -> list[bytes]:
         """The lines of one side."""
@@ -100,6 +114,8 @@ def parse_dialogue(text: str, version: str) -> Dialogue:
         elif step := re.fullmatch(r"([SC])(?: closes|:(?: (.*))?)", line):
             said = None if line.endswith(" closes") and line[1] == " " else _octets(step[2] or "", version)
             dialogue.steps.append(Step("S" if step[1] == "S" else "C", said))
+        elif step := re.fullmatch(r"TLS starts(?: for (\S+))?", line):
+            dialogue.steps.append(Step("TLS", _octets(step[1], version) if step[1] else None))
         elif setting := re.fullmatch(r"([a-z-]+): (.*)", line):
             _set(dialogue, setting[1], setting[2], version, number)
         else:
@@ -120,6 +136,12 @@ def _set(dialogue: Dialogue, key: str, value: str, version: str, number: int) ->
             dialogue.messages.append(Message(value, b""))
         case "deletes":
             dialogue.deletes = tuple(map(int, value.split()))
+        case "offers":
+            dialogue.offers = tuple(value.split())
+        case "tls":
+            dialogue.tls = True
+        case "refuses-tls":
+            dialogue.refuses_tls = first, rest
         case "refuses-login":
             dialogue.refuses_login = first, rest
         case "refuses-maildrop":
@@ -136,6 +158,8 @@ def _octets(text: str, version: str) -> bytes:
     def octets(match: re.Match[str]) -> str:
         if match[4]:
             return version
-        return chr(int(match[1], 16)) if match[1] else match[2] * int(match[3])
+        if match[1]:
+            return bytes([int(match[1], 16)]).decode("utf-8", "surrogateescape")
+        return match[2] * int(match[3])
 
-    return _NOTATION.sub(octets, text).encode("latin-1")
+    return _NOTATION.sub(octets, text).encode("utf-8", "surrogateescape")

@@ -1,16 +1,20 @@
-"""Every dialogue of pop3/ on the protocol core: line by line, octet by octet, and pipelined as a whole."""
+"""Every dialogue of pop3/ on the protocol core: line by line, octet by octet, and pipelined as a whole.
+
+Those of pop3/extensions/ need a server that offers more than the usual; the header `offers:` says what.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from vmaild.protocol.multiline import wire_size
 from vmaild.protocol.pop3 import (
     NEED_DATA,
+    PAUSED,
     Answer,
     CheckPassword,
     CloseReason,
@@ -28,6 +32,10 @@ from vmaild.protocol.pop3 import (
     PasswordAccepted,
     ReadMessage,
     ResponseCode,
+    Settings,
+    StartTls,
+    TlsReady,
+    TlsUnavailable,
     Wait,
     WholeMessage,
 )
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
     from tests.transcripts.dialogue import Dialogue
 
 VERSION = "1.004"
-DIALOGUES = sorted((Path(__file__).parent / "pop3").glob("*.txt"))
+DIALOGUES = sorted((Path(__file__).parent / "pop3").rglob("*.txt"))
 
 
 @pytest.fixture(params=DIALOGUES, ids=lambda path: path.stem)
@@ -54,7 +62,16 @@ def test_octet_by_octet_both_ways(dialogue: Dialogue) -> None:
 
 def test_pipelined_as_a_whole(dialogue: Dialogue) -> None:
     server = Server(dialogue)
-    server.hear(b"".join(line + b"\r\n" for line in dialogue.said_by("C")))
+    in_one_piece = b""
+    for step in dialogue.steps:
+        if step.speaker == "TLS":
+            server.hear(in_one_piece)
+            in_one_piece = b""
+            server.start_tls(step.line)
+        elif step.speaker == "C" and step.line is not None:
+            in_one_piece += step.line + b"\r\n"
+    if in_one_piece:
+        server.hear(in_one_piece)
     if server.closed is None:
         server.hear(b"")
     assert server.lines == dialogue.said_by("S")
@@ -74,6 +91,9 @@ def replay(dialogue: Dialogue, cut: Callable[[bytes], list[bytes]], *, stream: b
                 assert server.closed is not None, "the server does not close"
             else:
                 expected.append(step.line)
+            continue
+        if step.speaker == "TLS":
+            server.start_tls(step.line)
             continue
         assert server.lines == expected
         assert server.closed is None, f"closed before {step.line!r}"
@@ -100,7 +120,7 @@ class Server:
     def __init__(self, dialogue: Dialogue, *, stream: bool = False) -> None:
         self.dialogue = dialogue
         self.stream = stream
-        self.connection = Connection(dialogue.domain, VERSION)
+        self.connection = Connection(dialogue.domain, VERSION, settings(dialogue.offers), tls=dialogue.tls)
         self.output = self.connection.data_to_send()
         self.closed: ConnectionClosed | None = None
         self.deleted: tuple[int, ...] = ()
@@ -115,10 +135,13 @@ class Server:
         while self.closed is None:
             event = self.connection.next_event()
             self.output += self.connection.data_to_send()
-            if event is NEED_DATA:
-                return
+            if event is NEED_DATA or (event is PAUSED and not self.connection.data_wanted):
+                return  # PAUSED: TLS is to start
             assert not isinstance(event, Wait)
             self.carry_out(event)
+
+    def start_tls(self, domain: bytes | None) -> None:
+        self.connection.tls_started(domain.decode("ascii") if domain else None)
 
     def carry_out(self, event: Event) -> None:
         match event:
@@ -136,6 +159,8 @@ class Server:
     def answer(self, event: Event) -> Answer:
         scene = self.dialogue
         match event:
+            case StartTls():
+                return unavailable(scene.refuses_tls) if scene.refuses_tls else TlsReady()
             case CheckPassword() if scene.refuses_login:
                 return refusal(scene.refuses_login)
             case CheckPassword(login, password):
@@ -160,3 +185,27 @@ class Server:
 def refusal(code_and_text: tuple[str, str]) -> LoginRefused:
     code, text = code_and_text
     return LoginRefused(ResponseCode(code), text)
+
+
+def unavailable(code_and_text: tuple[str, str]) -> TlsUnavailable:
+    code, text = code_and_text
+    return TlsUnavailable(text, ResponseCode(code))
+
+
+def settings(offers: tuple[str, ...]) -> Settings:
+    """The settings of a header `offers:`; a SASL mechanism stands in capitals."""
+    offered: dict[str, Any] = {}
+    for word in offers:
+        name, _, value = word.partition("=")
+        match name:
+            case "no-plain-logins":
+                offered["plain_logins"] = False
+            case "login-delay" | "expire":
+                offered[name.replace("-", "_")] = int(value)
+            case "lang":
+                offered |= {"lang": True, "preferred_language": value or "en"}
+            case _ if name.isupper():
+                offered["mechanisms"] = (*offered.get("mechanisms", ()), name)
+            case _:
+                offered[name] = True
+    return Settings(**offered)

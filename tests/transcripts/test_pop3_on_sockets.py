@@ -10,7 +10,6 @@ import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,20 +19,22 @@ import uvloop
 
 from vmaild import __version__
 from vmaild.auth.passwords import hash_password
+from vmaild.core.site import Site
+from vmaild.protocol.pop3_capabilities import PLAIN_POP3
 from vmaild.servers.pop3d import Pop3Service
+from vmaild.servers.worker import Shared, pop3_service
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
-from vmaild.store.maildir import MaildirStore
 
 if TYPE_CHECKING:
     from tests.transcripts.dialogue import Dialogue
 
 DOMAIN, VIRTUAL, SHARED = "va.toto.fr", "127.0.0.2", "127.0.0.1"
-NEEDS_A_FAULT = re.compile(r"^(refuses-login|refuses-maildrop|unreadable|not-removed):", re.MULTILINE)
+NEEDS_MORE = re.compile(r"^(refuses-login|refuses-maildrop|unreadable|not-removed|offers):", re.MULTILINE)
 DIALOGUES = [
     path
     for path in sorted((Path(__file__).parent / "pop3").glob("*.txt"))
-    if not NEEDS_A_FAULT.search(path.read_text("utf-8"))
+    if not NEEDS_MORE.search(path.read_text("utf-8"))
 ]
 
 
@@ -51,17 +52,16 @@ class Served:
 
     async def _serve(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        with ThreadPoolExecutor(1) as hashing, ThreadPoolExecutor(1) as disk:
-            service = Pop3Service(FileDirectory(self.here), MaildirStore(self.here.spool), hashing, disk)
-            servers = [await self._loop.create_server(service, host, 0) for host in (VIRTUAL, SHARED)]
-            self.ports = {
-                server.sockets[0].getsockname()[0]: server.sockets[0].getsockname()[1] for server in servers
-            }
-            self._ready.set()
-            await self._end.wait()
-            for server in servers:
-                server.close()
-            service.drain(now=True)
+        shared = Shared.create(1)
+        shared.clear(0)
+        service = pop3_service(self.here, Site(), FileDirectory(self.here), shared, 0)
+        servers = [await self._loop.create_server(service, host, 0) for host in (VIRTUAL, SHARED)]
+        self.ports = {server.sockets[0].getsockname()[0]: server.sockets[0].getsockname()[1] for server in servers}
+        self._ready.set()
+        await self._end.wait()
+        for server in servers:
+            server.close()
+        service.drain(now=True)
 
     def __enter__(self) -> Served:
         self._thread.start()
@@ -121,7 +121,10 @@ def set_the_scene(here: Layout, dialogue: Dialogue) -> Path:
 
 
 @pytest.mark.parametrize("pipelined", [False, True], ids=["line by line", "pipelined"])
-def test_the_server_says_what_the_dialogue_says(served: Served, dialogue: Dialogue, pipelined: bool) -> None:
+def test_the_server_says_what_the_dialogue_says(
+    served: Served, dialogue: Dialogue, pipelined: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Pop3Service, "settings", lambda *_, **__: PLAIN_POP3)
     mailbox = set_the_scene(served.here, dialogue)
     host = VIRTUAL if dialogue.domain else SHARED
     with socket.create_connection((host, served.ports[host]), 20) as client, client.makefile("rb") as reader:

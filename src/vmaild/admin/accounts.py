@@ -11,44 +11,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 
-from vmaild.address import Address, parse_address
+from vmaild.address import Address
 from vmaild.admin.coadministrators import domains_of
-from vmaild.admin.door import Change, Door, Draft, refusals
+from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.leftovers import of_account
 from vmaild.admin.plan import FileEdit, Mail, MailEffect, Plan, Step
+from vmaild.admin.records import account_of
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.admin.reroute import in_words
 from vmaild.admin.view import View
-from vmaild.auth.passwords import PasswordError, hash_password
 from vmaild.core.directory import Account, Domain, ShadowEntry
 from vmaild.core.permissions import Action
 from vmaild.core.routing import Accepted, ToMailbox, route
-from vmaild.formats.domain import parse_size, render_size
+from vmaild.formats.domain import parse_size
 from vmaild.formats.passwd import valid_login, with_account, without_account
 from vmaild.formats.shadow import with_entry, without_entry
-from vmaild.store.messages import Mailbox, Usage
+from vmaild.store.messages import Mailbox
 
 NOLOGIN = "/usr/sbin/nologin"
 NO_PASSWORD = "!"  # noqa: S105  the mark of a locked account in shadow(5)
 _DAY = 86400
-
-
-@dataclass(frozen=True, slots=True)
-class AccountRecord:
-    """An account as people ask for it."""
-
-    account: Account
-    domain: str
-    quota: int
-    """Bytes in force: its own or the domain's; 0: no limit."""
-    has_password: bool
-    locked: bool
-    usage: Usage | None = None
-
-    @property
-    def address(self) -> str:
-        """Its mail address, and its qualified login."""
-        return str(Address(self.account.login, self.domain))
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,37 +41,6 @@ class AccountSettings:
     quota: str | None = None
     """A size, `none` for no limit, `default` for the domain's."""
     locked: bool | None = None
-
-
-def parse_name(text: str) -> Address:
-    """LOGIN@DOMAIN or NAME@DOMAIN. Raises Misused."""
-    with refusals():
-        address = parse_address(text)
-    if not address.domain:
-        raise Misused(f"'{text}' has no domain", f"write it like {address.local_part}@va.example.org")
-    return address
-
-
-# -- questions
-
-
-def list_users(door: Door, domain_name: str) -> list[AccountRecord]:
-    """The accounts of a domain, sorted by login. Raises Refused."""
-    view, domain = door.see(domain_name)
-    return [_record(view, domain, account) for _, account in sorted(domain.accounts.items())]
-
-
-def show_user(door: Door, address: Address) -> AccountRecord:
-    """One account, with what its mailbox holds. Raises Refused."""
-    view, domain = door.see(address.domain)
-    record = _record(view, domain, _account(domain, address))
-    mailbox = Mailbox(domain.name, record.account.login)
-    with refusals():
-        usage = door.messages.usage(mailbox) if door.messages.exists(mailbox) else Usage(0, 0)
-    return replace(record, usage=usage)
-
-
-# -- changes
 
 
 def add_user(
@@ -136,7 +87,7 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
-        account = _account(domain, address)
+        account = account_of(domain, address)
         changed = account
         if settings.full_name is not None:
             changed = replace(changed, full_name=settings.full_name)
@@ -153,13 +104,13 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
     return door.change(_change("user set", address, draft), dry_run=dry_run)
 
 
-def set_password(door: Door, address: Address, password: bytes, *, dry_run: bool = False) -> Plan:
+def set_password(door: Door, address: Address, *, password: bytes, dry_run: bool = False) -> Plan:
     """Give an account a new password; one that is locked stays so. Raises Refused."""
     hashed = _hashed(password)
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
-        login = _account(domain, address).login
+        login = account_of(domain, address).login
         entry = view.password_of(domain, login) or ShadowEntry(login, "")
         suspended = entry.locked and len(entry.password) > 1
         changed = replace(entry, password=f"!{hashed}" if suspended else hashed, last_change=_today())
@@ -191,7 +142,8 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
             f"{login}@{name} is still a co-administrator of {each}: 'vmail admin revoke {login}@{name} {each}'"
             for each in domains_of(view, f"{login}@{name}")
         ]
-        return Draft(f"remove account {login}@{name}", steps, warnings)
+        what = "" if address.key in domain.accounts else "what is left of "
+        return Draft(f"remove {what}account {login}@{name}", steps, warnings)
 
     return door.change(_change("user remove", address, draft), dry_run=dry_run)
 
@@ -201,28 +153,6 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
 
 def _change(verb: str, address: Address, draft: Callable[[View], Draft]) -> Change:
     return Change(verb, address.domain, str(address), Action.ACCOUNTS, draft)
-
-
-def _record(view: View, domain: Domain, account: Account) -> AccountRecord:
-    entry = view.password_of(domain, account.login)
-    hashed = entry.password if entry else ""
-    return AccountRecord(
-        account,
-        domain.name,
-        domain.definition.quota if account.quota is None else account.quota,
-        has_password=bool(hashed.lstrip("!*")),
-        locked=entry.locked if entry else False,
-    )
-
-
-def _account(domain: Domain, address: Address) -> Account:
-    account = domain.accounts.get(address.key)
-    if account is None:
-        raise Refused(
-            f"there is no account {address.local_part} in {domain.name}",
-            f"'vmail user list {domain.name}' shows which there are",
-        )
-    return account
 
 
 def _login_or_leftover(door: Door, view: View, domain: Domain, address: Address) -> str:
@@ -235,7 +165,7 @@ def _login_or_leftover(door: Door, view: View, domain: Domain, address: Address)
             Mailbox(domain.name, address.local_part)
         ):
             return address.local_part
-    return _account(domain, address).login
+    return account_of(domain, address).login
 
 
 def _check_new(domain: Domain, address: Address) -> None:
@@ -290,6 +220,9 @@ def _said(login: str, password: bytes | None) -> str:
 
 
 def _hashed(password: bytes) -> str:
+    # Finding libcrypt starts a process, and most verbs need no password.
+    from vmaild.auth.passwords import PasswordError, hash_password  # noqa: PLC0415
+
     try:
         return hash_password(password)
     except PasswordError as error:
@@ -304,11 +237,6 @@ def _quota(text: str) -> int | None:
             return 0
         case size:
             return parse_size(size)
-
-
-def quota_in_words(quota: int) -> str:
-    """A quota for people."""
-    return render_size(quota) if quota else "none"
 
 
 def _today() -> int:

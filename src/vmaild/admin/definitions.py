@@ -22,7 +22,10 @@ def edited_definition(view: View, domain: str, settings: Mapping[str, object | N
     for finding in parse_definition(text, domain, path)[1]:
         if finding.severity is Severity.ERROR:
             raise Refused(f"{path}:{finding.line}: {finding.problem}", f"{finding.remedy}, by hand first")
-    edited = with_settings(text, settings)
+    try:
+        edited = with_settings(text, settings)
+    except ValueError as error:
+        raise Refused(f"{path}: cannot be edited: {error}", "edit it by hand") from error
     for finding in parse_definition(edited, domain, path)[1]:
         if finding.severity is Severity.ERROR:
             raise Refused(finding.problem, finding.remedy)

@@ -12,7 +12,7 @@ from functools import partial
 
 from vmaild.address import parse_address
 from vmaild.admin.definitions import domain_itself, edited_definition
-from vmaild.admin.door import Change, Door, Draft, refusals
+from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.execute import archive_stamp
 from vmaild.admin.leftovers import fresh_path, of_domain
 from vmaild.admin.lint import fallback_fault
@@ -65,6 +65,7 @@ class DomainSettings:
     match_full_name: bool | None = None
     certificate: str | None = None
     disabled: bool | None = None
+    plain_logins: bool | None = None
 
 
 # -- questions
@@ -100,12 +101,6 @@ def _record(view: View, name: str) -> DomainRecord:
 
 
 # -- changes
-
-
-def parse_domain(text: str) -> str:
-    """DOMAIN of a command. Raises Misused."""
-    with refusals():
-        return parse_domain_name(text)
 
 
 def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool = False) -> Plan:
@@ -192,6 +187,7 @@ def _values(settings: DomainSettings) -> dict[str, object | None]:
         "match_full_name": settings.match_full_name,
         "certificate": settings.certificate and parse_absolute_path(settings.certificate),
         "disabled": settings.disabled,
+        "plain_logins": settings.plain_logins,
     }
     # What is as an empty definition has it needs no line.
     return {key: value or None for key, value in values.items() if getattr(settings, key) is not None}

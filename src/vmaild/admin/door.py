@@ -93,11 +93,6 @@ class Door:
         self._permit(view, Action.SEE, name)
         return view, view.domain(name)
 
-    def require_site_admin(self, doing: str) -> None:
-        """Raise Refused for everybody else."""
-        if not self.actor.site_admin:
-            raise Refused(f"{self.actor.principal} may not {doing}", "ask a site administrator")
-
     def change(self, change: Change, *, dry_run: bool = False) -> Plan:
         """Plan a change and, unless it is a dry run, carry it out. Raises Refused."""
         with refusals():

@@ -26,7 +26,7 @@ def system_refusal(error: OSError, doing: str = "") -> Refused:
     problem = ": ".join(filter(None, (doing, path, reason)))
     match error.errno:
         case errno.EACCES | errno.EPERM:
-            remedy = "run it as root, or as a user who may write there"
+            remedy = "run it as root, or as a user who has access"
         case errno.ENOSPC | errno.EDQUOT:
             remedy = "free some space, then run it again"
         case errno.ENAMETOOLONG:

@@ -22,6 +22,7 @@ from vmaild.core.routing import Accepted, NotLocal, Rejected, Route, Undecided, 
 ANY = "any-other-address"
 """A name that nobody has; shown as `*`."""
 
+_LINE = re.compile(r"(?<=\w):[0-9]+(?=: )")
 _INCLUDE = re.compile(r":include:\s*([^\s\",]+)", re.IGNORECASE)
 
 
@@ -50,7 +51,8 @@ def in_words(decided: Route) -> str:
         case NotLocal():
             return "not a domain of this server"
         case Undecided(_, problem):
-            return f"waits: {problem}"
+            # A line that only moved is no news; 'vmail explain' tells its number.
+            return f"waits: {_LINE.sub('', problem)}"
 
 
 def names_of(domain: Domain) -> set[str]:

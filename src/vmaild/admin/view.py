@@ -70,7 +70,7 @@ class View:
         try:
             return self._store.password_of(domain.name, login)
         except LookupFailed as failure:
-            raise Refused(str(failure), "run it as root, or as a user who may read it") from failure
+            raise Refused(str(failure), "run it as root, or as a user who has access") from failure
 
     def definitions(self) -> list[DomainDefinition]:
         """The definitions of all domains, but those that are damaged."""
@@ -91,7 +91,7 @@ class View:
         try:
             found = self.files.read(path)
         except ReadFailed as failure:
-            raise Refused(str(failure), "run it as root, or as a user who may read it") from failure
+            raise Refused(str(failure), "run it as root, or as a user who has access") from failure
         return None if found is None else found[0]
 
     def edit(self, path: str, text: str | None, *, instead: str = "", passwd: bool = False) -> list[FileEdit]:

@@ -20,7 +20,7 @@ _DIGEST = 16
 
 
 class VerifiedPasswords:
-    """The passwords that were last verified: at most `limit`, each for `age` seconds (None: while there is room).
+    """The passwords that were last verified: at most `limit` (0: none), each for `age` seconds (None: always).
 
     Not for use by several threads at once.
     """

@@ -1,4 +1,4 @@
-"""Failed logins are slowed, then refused, and open connections counted, across all worker processes.
+"""Failed logins are slowed, then refused, across all worker processes.
 
 Failures are counted for the client's network, for the account, and for the pair of both. The more there were, the
 longer the next login waits before its password is looked at; beyond a limit it is not looked at any more. All of
@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
 from struct import Struct
-from typing import Any
 
 from vmaild.core.site import AuthSettings, is_among
 
-Buffer = Any
-"""Writable memory: an mmap, a bytearray; collections.abc.Buffer came with Python 3.12."""
+Memory = mmap.mmap | bytearray | memoryview
+"""What is written to; an anonymous mmap is shared with the processes forked later."""
 
 KNOWN_FOR = 7 * 86400.0
 """Seconds after a good login in which a pair of network and account is judged by itself."""
@@ -86,7 +85,7 @@ def verdict(standing: Standing, policy: AuthSettings) -> Verdict:
 
 
 @dataclass(slots=True)
-class _Record:
+class Record:
     """What is known of one network, account or pair."""
 
     failures: float = 0.0
@@ -106,10 +105,12 @@ class _Record:
         return self.failures_at(now, half_life) + (2.0 * 0.5 ** ((now - self.good) / _DAY) if self.good else 0.0)
 
 
+_KEYS_AT_HAND = 8192
 _WAYS = 8
-_KEYS = Struct(f"={_WAYS}Q")
-_KEY = Struct("=Q")
-_RECORD = Struct("=dddQ")
+# Native format: the processor writes each word of eight octets in one go.
+_KEYS = Struct(f"{_WAYS}Q")
+_KEY = Struct("Q")
+_RECORD = Struct("dddQ")
 _BUCKET = _KEYS.size + _WAYS * _RECORD.size
 
 
@@ -121,38 +122,41 @@ class Slots:
 
     There is no lock, because what two workers can do to each other at the same instant is bearable. Both count a
     failure of one key: one of the two is lost. Both take a slot for a new key: one of the two is lost. One counts
-    in a slot that the other takes: the new key may inherit a record. Each needs two events within a microsecond,
-    where a failure costs some 25 ms of hashing; the last also a slot that was both the least worth and just in
-    use. A key is written after its record, so a reader never sees a record that is not of its key. A worker that
-    is killed leaves at worst a free slot.
+    in a slot that the other takes, or reads it then: a key may get the record of another. Each needs two events
+    within microseconds, where a failure costs some 25 ms of hashing; the last also a slot that was both the least
+    worth and just in use. Words are written whole, and a key before its record is gone and after it is there, so
+    a worker that is killed leaves at worst a free slot.
     """
 
-    __slots__ = ("_buckets", "_hash", "_memory")
+    __slots__ = ("_buckets", "_hash", "_memory", "key")
 
-    def __init__(self, memory: Buffer, secret: bytes) -> None:
+    def __init__(self, memory: Memory, secret: bytes) -> None:
         self._memory = memory
         self._buckets = len(memory) // _BUCKET
         self._hash = blake2b(key=secret, digest_size=8)
+        self.key = lru_cache(_KEYS_AT_HAND)(self.secret_key)
+        """As secret_key, at once for what was asked before; not for what must not stay in memory."""
 
     @classmethod
     def create(cls, slots: int = 1 << 17) -> Slots:
         """A table that processes forked from this one share: 40 bytes a slot, used as they fill."""
         return cls(mmap.mmap(-1, max(1, slots // _WAYS) * _BUCKET), os.urandom(32))
 
-    def key(self, kind: bytes, *parts: bytes) -> int:
+    def secret_key(self, kind: bytes, *parts: bytes) -> int:
         """The key of something, which nobody can foresee: else one could choose names that push out others."""
         keyed = self._hash.copy()
-        # Each with its length, so that no two lists of parts read the same.
-        keyed.update(kind + b"".join(len(part).to_bytes(4, "little") + part for part in parts))
+        keyed.update(kind)
+        for part in parts:  # each with its length, so that no two lists of parts read the same
+            keyed.update(b"%d:" % len(part) + part)
         return int.from_bytes(keyed.digest(), "little") or 1
 
-    def find(self, key: int) -> _Record | None:
+    def find(self, key: int) -> Record | None:
         """What is known."""
         start = key % self._buckets * _BUCKET
         keys = _KEYS.unpack_from(self._memory, start)
         return self._record(start, keys.index(key)) if key in keys else None
 
-    def put(self, key: int, record: _Record, now: float, half_life: float) -> None:
+    def put(self, key: int, record: Record, now: float, half_life: float) -> None:
         """Note what is known."""
         start = key % self._buckets * _BUCKET
         keys = _KEYS.unpack_from(self._memory, start)
@@ -168,10 +172,10 @@ class Slots:
         self._write(start, place, record)
         _KEY.pack_into(self._memory, start + place * _KEY.size, key)
 
-    def _record(self, start: int, place: int) -> _Record:
-        return _Record(*_RECORD.unpack_from(self._memory, start + _KEYS.size + place * _RECORD.size))
+    def _record(self, start: int, place: int) -> Record:
+        return Record(*_RECORD.unpack_from(self._memory, start + _KEYS.size + place * _RECORD.size))
 
-    def _write(self, start: int, place: int, record: _Record) -> None:
+    def _write(self, start: int, place: int, record: Record) -> None:
         offset = start + _KEYS.size + place * _RECORD.size
         _RECORD.pack_into(self._memory, offset, record.failures, record.stamp, record.good, record.guess)
 
@@ -190,63 +194,86 @@ def network_of(address: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Throttle:
-    """Who may try to log in, and when. `domain` is canonical or empty, `login` folded, without the domain."""
+    """Who may try to log in, and when. `domain` is canonical or empty, `login` folded and without its domain."""
 
     slots: Slots
-    policy: AuthSettings = AuthSettings()
+    policy: AuthSettings
 
     def verdict(self, address: str, domain: str, login: str, now: float) -> Verdict:
         """What becomes of a login before its password is looked at; ask again after a delay."""
+        pair = self.slots.find(self._pair(address, domain, login))
+        if pair is not None and pair.good and not pair.failures and now - pair.good < KNOWN_FOR:
+            return GO_AHEAD  # who polls every minute, at the least cost
         return verdict(self.standing(address, domain, login, now), self.policy)
 
     def standing(self, address: str, domain: str, login: str, now: float) -> Standing:
-        """What there is against a login; the network counts only where nothing speaks for the pair."""
-        find, half_life = self.slots.find, float(self.policy.half_life)
-        network, account, pair = self._keys(address, domain, login)
-        record = find(pair)
-        failures = record.failures_at(now, half_life) if record else 0.0
-        if record and record.good and now - record.good < KNOWN_FOR:
+        """What there is against a login."""
+        pair = self.slots.find(self._pair(address, domain, login))
+        failures = self._failures(pair, now)
+        if pair is not None and pair.good and now - pair.good < KNOWN_FOR:
             return Standing(pair=failures, known=True)
-        of_network, of_account = None if self.trusts(address) else find(network), find(account)
-        return Standing(
-            of_network.failures_at(now, half_life) if of_network else 0.0,
-            of_account.failures_at(now, half_life) if of_account else 0.0,
-            failures,
-        )
+        network = None if self.trusts(address) else self.slots.find(self._network(address))
+        account = self.slots.find(self._account(domain, login))
+        return Standing(self._failures(network, now), self._failures(account, now), failures)
 
     def failed(self, address: str, domain: str, login: str, password: bytes, now: float) -> None:
-        """Count a login with a wrong password, or of an account that does not exist; not one that was refused."""
-        network, account, pair = self._keys(address, domain, login)
-        guess = self.slots.key(b"g", pair.to_bytes(8, "little"), password)
-        record = self.slots.find(pair)
-        repeated = record is not None and record.guess == guess
-        self._count(pair, now, guess)
-        if not repeated:
-            self._count(account, now, 0)
+        """Count a wrong password, also of an account that does not exist; not a login that was refused."""
+        pair = self._pair(address, domain, login)
+        guess = self.slots.secret_key(b"guess", pair.to_bytes(8, "little"), password)
+        before = self._count(pair, now, guess)
+        if before != guess:
+            self._count(self._account(domain, login), now)
             if not self.trusts(address):
-                self._count(network, now, 0)
+                self._count(self._network(address), now)
 
     def succeeded(self, address: str, domain: str, login: str, now: float) -> None:
-        """Note a good login: the pair is known from now on, its own failures are forgotten.
+        """Note a right password: the pair is known from now on, and its own failures are forgotten.
 
-        Those of network and account only fade: who has one account there must not win guesses at others with it.
+        Those of network and account only fade: who has one account must not win guesses at others with it.
         """
-        _, account, pair = self._keys(address, domain, login)
-        record = self.slots.find(pair)
-        if record is None or record.failures or now - record.good > _REFRESH:
-            self.slots.put(pair, _Record(good=now), now, float(self.policy.half_life))
-        if self.policy.login_delay:
-            record = self.slots.find(account) or _Record()
-            record.good = now
-            self.slots.put(account, record, now, float(self.policy.half_life))
+        key = self._pair(address, domain, login)
+        pair = self.slots.find(key)
+        if pair is None or pair.failures or now - pair.good > _REFRESH:
+            self._put(key, Record(good=now), now)
 
-    def too_soon(self, domain: str, login: str, now: float) -> bool:
-        """Whether the account logged in less than `login_delay` seconds ago (RFC 2449 section 6.5)."""
-        if not self.policy.login_delay:
-            return False
+    def logged_in(self, domain: str, login: str, now: float) -> None:
+        """Note when an account logged in, for last_login: only where the site asks for a delay between logins."""
+        key = self._account(domain, login)
+        record = self.slots.find(key) or Record()
+        record.good = now
+        self._put(key, record, now)
+
+    def last_login(self, domain: str, login: str) -> float | None:
+        """When an account last logged in, as logged_in was told (for LOGIN-DELAY, RFC 2449 section 6.5)."""
         record = self.slots.find(self._account(domain, login))
-        return record is not None and bool(record.good) and now - record.good < self.policy.login_delay
+        return record.good if record is not None and record.good else None
 
     def trusts(self, address: str) -> bool:
-        """Whether many people stand behind the address by the site's own doing, such as those of a webmail."""
-        return is_among(address, self.policy.trusted)
+        """Whether many people stand behind an address by the site's own doing, such as those of a webmail."""
+        return not address or is_among(address, self.policy.trusted)
+
+    def _count(self, key: int, now: float, guess: int = 0) -> int:
+        """Count one failure; the guess that was noted with the last one."""
+        record = self.slots.find(key) or Record()
+        before = record.guess
+        self._put(key, Record(self._failures(record, now) + 1, now, record.good, guess), now)
+        return before
+
+    def _failures(self, record: Record | None, now: float) -> float:
+        return record.failures_at(now, float(self.policy.half_life)) if record else 0.0
+
+    def _put(self, key: int, record: Record, now: float) -> None:
+        self.slots.put(key, record, now, float(self.policy.half_life))
+
+    def _network(self, address: str) -> int:
+        return self.slots.key(b"network", network_of(address))
+
+    def _account(self, domain: str, login: str) -> int:
+        return self.slots.key(b"account", _octets(domain), _octets(login))
+
+    def _pair(self, address: str, domain: str, login: str) -> int:
+        return self.slots.key(b"pair", network_of(address), _octets(domain), _octets(login))
+
+
+def _octets(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")

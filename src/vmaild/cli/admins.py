@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from vmaild.admin import coadministrators
-from vmaild.admin.domains import parse_domain
 from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_domain
 from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
 from vmaild.cli.output import print_json, print_plan
 from vmaild.cli.text import safe

@@ -7,9 +7,8 @@ from typing import Annotated
 import typer
 
 from vmaild.admin import aliases
-from vmaild.admin.accounts import parse_name
-from vmaild.admin.domains import parse_domain
 from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_domain, parse_name
 from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
 from vmaild.cli.output import place, print_json, print_plan, print_table
 

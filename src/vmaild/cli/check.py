@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from vmaild.admin.checks import check_all, check_domain
-from vmaild.admin.domains import parse_domain
 from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
 from vmaild.cli.conventions import REFUSED, Json, examples, root_of
 from vmaild.cli.output import console, print_json

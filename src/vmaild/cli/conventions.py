@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import json
-import logging
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from io import TextIOWrapper
 from typing import Annotated, Any, NoReturn, TypeVar
 
 import typer
@@ -130,9 +131,9 @@ class VmailGroup(TyperGroup):
     ) -> NoReturn:
         """Run a command line and end the process with its exit status."""
         arguments = list(sys.argv[1:] if args is None else args)
-        # Verbs show findings themselves; what the rooms below log is for servers.
-        logging.getLogger("vmaild").addHandler(logging.NullHandler())
-        logging.getLogger("vmaild").propagate = False
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # in a locale that lacks a letter it is told as an escape
+                stream.reconfigure(errors="backslashreplace")
         try:
             result = super().main(
                 arguments, prog_name or "vmail", complete_var, False, windows_expand_args, **extra
@@ -144,7 +145,9 @@ class VmailGroup(TyperGroup):
         except (typer.Abort, KeyboardInterrupt):
             _fail(Refused("interrupted", "nothing was changed after that"), arguments)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # `vmail ... | head` has seen enough
+            if error.errno == errno.EPIPE:
+                # `vmail ... | head` has seen enough; what Python still has to flush goes nowhere.
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 sys.exit(REFUSED)
             _fail(system_refusal(error), arguments)
         except _USAGE_ERROR as error:

@@ -8,6 +8,7 @@ import typer
 
 from vmaild.admin import domains
 from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_domain
 from vmaild.cli.conventions import (
     ArchiveMail,
     DeleteMail,
@@ -73,12 +74,20 @@ Disabled = Annotated[
     bool | None,
     typer.Option("--disable/--enable", show_default=False, help="Take the domain out of service; its mail waits."),
 ]
+PlainLogins = Annotated[
+    bool | None,
+    typer.Option(
+        "--plain-logins/--no-plain-logins",
+        show_default=False,
+        help="Whether passwords may come in clear text from other machines, without TLS.",
+    ),
+]
 
 
 @app.verb(
     epilog=examples(
         "vmail domain add va.toto.fr",
-        "vmail domain add va.toto.fr --address 172.16.0.1 --alias va.example --quota 100M",
+        "vmail domain add va.toto.fr --address 172.16.0.1 --alias va.example",
         "vmail domain add va.toto.fr --fallback @main.example --dry-run",
     )
 )
@@ -96,6 +105,7 @@ def add(
     match_full_name: MatchFullName = None,
     certificate: Certificate = None,
     disable: Disabled = None,
+    plain_logins: PlainLogins = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -105,9 +115,19 @@ def add(
     a real server perhaps, is used as it is.
     """
     settings = domains.DomainSettings(
-        mail_host, address, alias, fallback, alias_file, quota, max_users, match_full_name, certificate, disable
+        mail_host=mail_host,
+        addresses=address,
+        aliases=alias,
+        fallback=fallback,
+        alias_files=alias_file,
+        quota=quota,
+        max_users=max_users,
+        match_full_name=match_full_name,
+        certificate=certificate,
+        disabled=disable,
+        plain_logins=plain_logins,
     )
-    plan = domains.add_domain(open_door(root_of(context)), domains.parse_domain(name), settings, dry_run=dry_run)
+    plan = domains.add_domain(open_door(root_of(context)), parse_domain(name), settings, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
@@ -133,6 +153,7 @@ def set_(
     match_full_name: MatchFullName = None,
     certificate: Certificate = None,
     disable: Disabled = None,
+    plain_logins: PlainLogins = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -141,16 +162,26 @@ def set_(
     What is not given stays. An option that may be repeated replaces the whole list; an empty text clears it.
     """
     settings = domains.DomainSettings(
-        mail_host, address, alias, fallback, alias_file, quota, max_users, match_full_name, certificate, disable
+        mail_host=mail_host,
+        addresses=address,
+        aliases=alias,
+        fallback=fallback,
+        alias_files=alias_file,
+        quota=quota,
+        max_users=max_users,
+        match_full_name=match_full_name,
+        certificate=certificate,
+        disabled=disable,
+        plain_logins=plain_logins,
     )
-    plan = domains.set_domain(open_door(root_of(context)), domains.parse_domain(name), settings, dry_run=dry_run)
+    plan = domains.set_domain(open_door(root_of(context)), parse_domain(name), settings, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
 @app.verb(epilog=examples("vmail domain show va.toto.fr"))
 def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
     """Show the definition of a domain, by its name or a domain alias."""
-    record = domains.show_domain(open_door(root_of(context)), domains.parse_domain(name))
+    record = domains.show_domain(open_door(root_of(context)), parse_domain(name))
     if as_json:
         print_json(_document(record))
         return
@@ -205,7 +236,7 @@ def remove(
     Unless you say otherwise its mail is set aside in .archive of the spool, and its files in /etc/vmail/.archive,
     from where they can be brought back.
     """
-    door, domain = open_door(root_of(context)), domains.parse_domain(name)
+    door, domain = open_door(root_of(context)), parse_domain(name)
     mail = mail_choice(archive=archive_mail, keep=keep_mail, delete=delete_mail)
     if not (yes or dry_run):
         print_question(domains.remove_domain(door, domain, mail, dry_run=True), as_json=as_json)
@@ -241,6 +272,7 @@ def _document(record: domains.DomainRecord) -> dict[str, object]:
         "match_full_name": definition.match_full_name,
         "admins": list(definition.admins),
         "disabled": definition.disabled,
+        "plain_logins": definition.plain_logins,
         "certificate": definition.certificate,
         "users": record.users,
         "alias_count": record.alias_count,

@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from vmaild.admin import explain as routes
-from vmaild.admin.accounts import parse_name
 from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_name
 from vmaild.cli.conventions import REFUSED, Json, examples, root_of
 from vmaild.cli.output import console, print_json
 from vmaild.cli.text import quota_in_words, safe

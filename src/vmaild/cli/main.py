@@ -12,6 +12,10 @@ def main() -> None:
     if sys.argv[1:] == ["--version"]:
         print(f"vmail {__version__}")
         return
-    from vmaild.cli.verbs import app  # noqa: PLC0415  a version should not take as long as a change
+    import logging  # noqa: PLC0415  a version should not take as long as a change
 
+    from vmaild.cli.verbs import app  # noqa: PLC0415  likewise
+
+    # Verbs show findings themselves; what the rooms below log is for servers.
+    logging.getLogger("vmaild").addHandler(logging.NullHandler())
     app()

@@ -29,14 +29,14 @@ def serve(context: typer.Context) -> int:
     """
     from vmaild.admin.door import open_door  # noqa: PLC0415  what a verb needs is loaded by that verb
     from vmaild.admin.refusal import Refused  # noqa: PLC0415  likewise
-    from vmaild.servers import supervisor  # noqa: PLC0415  likewise
+    from vmaild.servers import supervisor, worker  # noqa: PLC0415  likewise
 
     root = root_of(context)
     door = open_door(root)
     _log_to_stderr()
     try:
         return supervisor.serve(door.layout, on_ready=lambda site: _welcome(door, site, root))
-    except supervisor.ServeError as error:
+    except worker.ServeError as error:
         problem, _, remedy = str(error).partition("; ")
         raise Refused(problem, remedy or "see vmail.toml") from error
 

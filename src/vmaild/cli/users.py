@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import getpass
 import sys
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from vmaild.admin import accounts
-from vmaild.admin.domains import parse_domain
 from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_domain, parse_name
+from vmaild.admin.plan import Plan
+from vmaild.admin.records import AccountRecord, list_users, show_user
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.cli.conventions import (
     ArchiveMail,
@@ -70,17 +74,14 @@ def add(
     The password is asked for twice, or read from standard input; never give one as an argument, where
     everybody on the machine can see it. Mail that a former account of that name left is archived first.
     """
-    door, address = open_door(root_of(context)), accounts.parse_name(login)
-    password = None if no_password else _password(login, from_stdin=password_stdin, dry_run=dry_run)
-    plan = accounts.add_user(
-        door,
-        address,
-        password=password,
-        full_name=full_name or "",
-        quota=quota or "",
-        keep_mail=keep_mail,
-        dry_run=dry_run,
+    door, address = open_door(root_of(context)), parse_name(login)
+    planned = partial(
+        accounts.add_user, door, address, full_name=full_name or "", quota=quota or "", keep_mail=keep_mail
     )
+    password = None
+    if not no_password:
+        password = _password(login, planned, from_stdin=password_stdin, dry_run=dry_run)
+    plan = planned(password=password, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
@@ -103,11 +104,11 @@ def set_(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Change the full name or the quota of an account, or suspend its logins."""
+    """Change the full name or quota, or suspend logins."""
     if full_name is None and quota is None and lock is None:
         raise Misused("nothing to change is given", "see 'vmail user set --help'")
     settings = accounts.AccountSettings(full_name, quota, lock)
-    plan = accounts.set_user(open_door(root_of(context)), accounts.parse_name(login), settings, dry_run=dry_run)
+    plan = accounts.set_user(open_door(root_of(context)), parse_name(login), settings, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
@@ -123,16 +124,17 @@ def passwd(
     as_json: Json = False,
 ) -> None:
     """Set the password of an account. One whose logins are suspended stays so."""
-    door, address = open_door(root_of(context)), accounts.parse_name(login)
-    password = _password(login, from_stdin=password_stdin, dry_run=dry_run)
-    plan = accounts.set_password(door, address, password, dry_run=dry_run)
+    door, address = open_door(root_of(context)), parse_name(login)
+    planned = partial(accounts.set_password, door, address)
+    password = _password(login, planned, from_stdin=password_stdin, dry_run=dry_run)
+    plan = planned(password=password, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
 @app.verb(epilog=examples("vmail user show bob@va.toto.fr"))
 def show(context: typer.Context, login: Login, as_json: Json = False) -> None:
     """Show one account, where it is written, and what its mailbox holds."""
-    record = accounts.show_user(open_door(root_of(context)), accounts.parse_name(login))
+    record = show_user(open_door(root_of(context)), parse_name(login))
     if as_json:
         print_json(_document(record))
         return
@@ -160,7 +162,7 @@ def list_(
     as_json: Json = False,
 ) -> None:
     """List the accounts of a domain."""
-    records = accounts.list_users(open_door(root_of(context)), parse_domain(domain))
+    records = list_users(open_door(root_of(context)), parse_domain(domain))
     if as_json:
         print_json({"users": [_document(record) for record in records]})
         return
@@ -193,7 +195,7 @@ def remove(
     Its mail and its home are set aside unless you say otherwise: nothing is lost, and whoever is given the
     name next does not inherit it.
     """
-    door, address = open_door(root_of(context)), accounts.parse_name(login)
+    door, address = open_door(root_of(context)), parse_name(login)
     mail = mail_choice(archive=archive_mail, keep=keep_mail, delete=delete_mail)
     if not (yes or dry_run):
         print_question(accounts.remove_user(door, address, mail, dry_run=True), as_json=as_json)
@@ -204,30 +206,34 @@ def remove(
 # -- parts
 
 
-def _password(login: str, *, from_stdin: bool, dry_run: bool) -> bytes:
-    """The new password, asked for or read; a dry run needs none."""
+_NO_PASSWORD_YET = b"none, in a dry run"
+
+
+def _password(login: str, planned: Callable[..., Plan], *, from_stdin: bool, dry_run: bool) -> bytes:
+    """The new password, read or asked for; a dry run needs none."""
     if from_stdin:
         password = sys.stdin.buffer.readline().rstrip(b"\r\n")
         if not password:
             raise Misused("standard input has no password", "write it there, on a line of its own")
         return password
     if dry_run:
-        return b"none, in a dry run"
+        return _NO_PASSWORD_YET
     if not is_interactive():
         raise Misused("there is no password", "write it to standard input and add --password-stdin")
+    planned(password=_NO_PASSWORD_YET, dry_run=True)  # what is refused is refused before anything is asked
     password = getpass.getpass(f"Password for {login}: ").encode("utf-8", "surrogateescape")
     if getpass.getpass("Once more: ").encode("utf-8", "surrogateescape") != password:
         raise Refused("the two passwords differ", "run it again")
     return password
 
 
-def _state(record: accounts.AccountRecord) -> str:
+def _state(record: AccountRecord) -> str:
     if record.locked and record.has_password:
         return "no, locked"
     return "yes" if record.has_password else "no, has no password"
 
 
-def _document(record: accounts.AccountRecord) -> dict[str, object]:
+def _document(record: AccountRecord) -> dict[str, object]:
     account, usage = record.account, record.usage
     document: dict[str, object] = {
         "address": record.address,

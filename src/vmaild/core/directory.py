@@ -160,6 +160,9 @@ class DomainDefinition:
     """Principals: `unix:alice` or `bob@va.toto.fr`."""
     disabled: bool = False
     certificate: str = ""
+    """PEM file, chain and key; empty: the site's."""
+    plain_logins: bool = False
+    """Whether passwords may come in clear text from other machines, without TLS."""
     source: Source = Source("")
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,10 @@ class Listen:
         if self.path:
             return f"unix:{self.path}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+LIVE_VIEW = Listen(path="/run/vmail/status.sock")
+"""Where a running server tells what it is doing; no setting."""
 
 
 class OverQuota(StrEnum):
@@ -42,6 +48,16 @@ class Pop3Settings:
     """Processes."""
     native: tuple[str, ...] = ()
     """Command line of the daemon that serves the main domain; empty: nobody does."""
+    certificate: str = ""
+    """PEM file, chain and key, for domains that have none of their own; absolute, empty: none."""
+    shared_addresses: tuple[str, ...] = ()
+    """Addresses of this machine where the login names its domain although there is a native daemon."""
+    proxies: tuple[str, ...] = ()
+    """Addresses and networks, as parse_network prints them, whose connections begin with a PROXY header."""
+    max_connections_per_address: int = 50
+    """Open at the same time; of IPv6, per /64. 0: no limit."""
+    login_delay: int = 0
+    """Seconds between two logins of an account (RFC 2449 section 6.5); 0: none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +81,33 @@ class SmtpSettings:
 @dataclass(frozen=True, slots=True)
 class WebSettings:
     """Table `web`."""
+
+    listen: tuple[Listen, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AuthSettings:
+    """Table `auth`: what failed logins cost. See auth.throttle."""
+
+    cache: bool = True
+    """Whether a verified password is remembered, as a keyed hash in memory."""
+    free_failures: int = 5
+    """Of an address or account; each one more doubles the seconds that the next login waits."""
+    max_delay: int = 15
+    """Seconds; the longest wait."""
+    max_failures_per_address: int = 100
+    """From here on logins are refused."""
+    max_failures_per_account: int = 50
+    half_life: int = 900
+    """Seconds in which half of the failures are forgotten."""
+    trusted: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    """Addresses and networks that stand for many people: their failures count for the account only, and their
+    connections are not limited."""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """Table `metrics`."""
 
     listen: tuple[Listen, ...] = ()
 
@@ -97,3 +140,20 @@ class Site:
     smtp: SmtpSettings = SmtpSettings()
     web: WebSettings = WebSettings()
     delivery: DeliverySettings = DeliverySettings()
+    auth: AuthSettings = AuthSettings()
+    metrics: MetricsSettings = MetricsSettings()
+
+
+@lru_cache(4096)
+def is_among(address: str, networks: Sequence[str]) -> bool:
+    """Whether an IP address is one of these, or in one of these networks; what is no address is not.
+
+    `networks` is a tuple, as settings have it.
+    """
+    import ipaddress  # noqa: PLC0415  most deliveries have no need of it
+
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ipaddress.ip_network(network) for network in networks)

@@ -177,6 +177,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     from vmaild.address import AddressError, parse_address
     from vmaild.delivery.agent import Agent, Order
     from vmaild.outcome import Condition, Rejected
+    from vmaild.protocol.lmtp_client import path
     from vmaild.store.content import Content
     from vmaild.store.directory import FileDirectory
     from vmaild.store.layout import layout
@@ -194,7 +195,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
         outcome: Outcome
         order = None
         try:
-            outcome, order = agent.accept(parse_address(recipient))
+            outcome, order = agent.accept(parse_address((path(recipient) or b"<>")[1:-1].decode()))
         except AddressError as error:
             outcome = Rejected(Condition.BAD_RECIPIENT, str(error))
         if order is not None:

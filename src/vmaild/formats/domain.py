@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "MAX_ALIAS_FILES",
+    "or_empty",
     "parse_absolute_path",
     "parse_definition",
     "parse_domain_name",
@@ -242,12 +243,13 @@ def _unprintable(text: str) -> str:
     return "contains a control or invisible character" if is_utf8(text) else "is not UTF-8"
 
 
-def _or_empty(parse: Callable[[str], str]) -> Callable[[str], str]:
+def or_empty(parse: Callable[[str], str]) -> Callable[[str], str]:
+    """A parser that leaves an empty text empty."""
     return lambda text: parse(text) if text.strip() else ""
 
 
 _KEYS: dict[str, toml.Key] = {
-    "mail_host": toml.text(_or_empty(parse_domain_name)),
+    "mail_host": toml.text(or_empty(parse_domain_name)),
     "addresses": toml.texts(parse_service_address, "172.16.0.1"),
     "aliases": toml.texts(parse_domain_name, "va.example.org"),
     "fallback": toml.text(parse_fallback),
@@ -257,5 +259,6 @@ _KEYS: dict[str, toml.Key] = {
     "match_full_name": toml.flag(),
     "admins": toml.texts(parse_principal, "unix:alice"),
     "disabled": toml.flag(),
-    "certificate": toml.text(_or_empty(parse_absolute_path)),
+    "certificate": toml.text(or_empty(parse_absolute_path)),
+    "plain_logins": toml.flag(),
 }

@@ -11,9 +11,11 @@ from typing import Any
 
 from vmaild.core.findings import Finding
 from vmaild.core.site import (
+    AuthSettings,
     DeliverySettings,
     Listen,
     LmtpSettings,
+    MetricsSettings,
     OverQuota,
     Pop3Settings,
     Site,
@@ -21,7 +23,7 @@ from vmaild.core.site import (
     WebSettings,
 )
 from vmaild.formats import toml
-from vmaild.formats.domain import parse_absolute_path, parse_principal
+from vmaild.formats.domain import or_empty, parse_absolute_path, parse_principal, parse_service_address
 from vmaild.formats.parsed import FormatError, quoted
 
 MAX_SOCKET_PATH = 107
@@ -71,6 +73,26 @@ def parse_listen(text: str) -> Listen:
             f"{quoted(port)} in {quoted(text)} is not a port", "write a number up to 65535 after the last ':'"
         )
     return Listen(_host(host, text), int(port))
+
+
+def parse_network(text: str) -> str:
+    """An address, or a network as `192.0.2.0/24`, in one spelling. Raises FormatError."""
+    import ipaddress  # noqa: PLC0415  as in _host
+
+    try:
+        network = ipaddress.ip_network(text.strip())
+    except ValueError as error:
+        if "host bits" in str(error):
+            remedy = f"write {ipaddress.ip_network(text.strip(), strict=False)}, or the address alone"
+            raise FormatError(f"{quoted(text)} is an address with the length of a network", remedy) from None
+        raise FormatError(
+            f"{quoted(text)} is neither an IP address nor a network", "write it like 192.0.2.1 or 192.0.2.0/24"
+        ) from None
+    if network.num_addresses > 1:
+        return str(network)
+    # Where both IPv4 and IPv6 are served, this is how an IPv4 address may look.
+    mapped = network.network_address.ipv4_mapped if network.version == 6 else None
+    return str(mapped or network.network_address)
 
 
 def _host(host: str, text: str) -> str:
@@ -138,11 +160,26 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "tls_listen": _LISTEN,
         "workers": toml.number(1),
         "native": toml.texts(_word, "/usr/sbin/ipop3d", unique=False),
+        "certificate": toml.text(or_empty(parse_absolute_path)),
+        "shared_addresses": toml.texts(parse_service_address, "192.0.2.1"),
+        "proxies": toml.texts(parse_network, "192.0.2.1"),
+        "max_connections_per_address": toml.number(0),
+        "login_delay": toml.number(0),
     },
     "lmtp": {"listen": _LISTEN, "workers": toml.number(1)},
     "smtp": {"listen": _LISTEN, "allow_remote": toml.flag()},
     "web": {"listen": _LISTEN},
     "delivery": {"relay": toml.text(_relay), "max_size": toml.size(), "over_quota": toml.text(_over_quota)},
+    "auth": {
+        "cache": toml.flag(),
+        "free_failures": toml.number(0),
+        "max_delay": toml.number(0),
+        "max_failures_per_address": toml.number(1),
+        "max_failures_per_account": toml.number(1),
+        "half_life": toml.number(1),
+        "trusted": toml.texts(parse_network, "192.0.2.1"),
+    },
+    "metrics": {"listen": _LISTEN},
 }
 _SETTINGS: dict[str, Callable[..., object]] = {
     "pop3": Pop3Settings,
@@ -150,4 +187,6 @@ _SETTINGS: dict[str, Callable[..., object]] = {
     "smtp": SmtpSettings,
     "web": WebSettings,
     "delivery": DeliverySettings,
+    "auth": AuthSettings,
+    "metrics": MetricsSettings,
 }

@@ -27,15 +27,32 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
                 "bob@va.toto.fr, or bob%va.toto.fr."
             ),
         ),
-        "tls_listen": ([], "Where POP3 over TLS is to be served. Not served yet."),
+        "tls_listen": (
+            [],
+            "Where POP3 is served over TLS from the first byte; its port is 995.",
+        ),
         "workers": (2, "Processes; one for each core that POP3 may use."),
         "native": (
             [],
             (
-                "Under inetd: the command line of the daemon that serves the machine's own users, who are handed\n"
-                'over unread, such as ["/usr/sbin/ipop3d"].'
+                "The command line of the daemon that serves the machine's own users, such as\n"
+                '["/usr/sbin/ipop3d"]: what comes to an address of no domain is handed over, unread.'
             ),
         ),
+        "certificate": ("", "For TLS with domains that name no certificate: a PEM file with chain and key."),
+        "shared_addresses": (
+            [],
+            "Addresses of this machine where the login names its domain although there is a native daemon.",
+        ),
+        "proxies": (
+            [],
+            (
+                "Addresses and networks of load balancers: their connections begin with a PROXY header, which\n"
+                "tells the address of the client."
+            ),
+        ),
+        "max_connections_per_address": (50, "Open at the same time from one address; 0: no limit."),
+        "login_delay": (0, "Seconds that an account has to wait from one login to the next; 0: none."),
     },
     "lmtp": {
         "listen": (
@@ -50,6 +67,24 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
     },
     "web": {
         "listen": ([], "Where the web pages are to be served. Not served yet."),
+    },
+    "auth": {
+        "cache": (
+            True,
+            "Whether a password that was right is remembered in memory, as a keyed hash.",
+        ),
+        "free_failures": (5, "Failed logins without consequence; each one more doubles the wait of the next."),
+        "max_delay": (15, "The longest wait, in seconds."),
+        "max_failures_per_address": (100, "From here on an address is refused;"),
+        "max_failures_per_account": (50, "from here on an account is."),
+        "half_life": (900, "Seconds in which half of the failures are forgotten."),
+        "trusted": (
+            ["127.0.0.0/8", "::1"],
+            "Addresses and networks of many people: no limit but that of each account.",
+        ),
+    },
+    "metrics": {
+        "listen": ([], "Where figures for a monitoring system are to be had."),
     },
     "delivery": {
         "relay": ("smtp://127.0.0.1:25", "The MTA that takes mail for other servers. Not used yet."),

@@ -45,7 +45,8 @@ class LineBuffer:
         start = self._start
         end = buffer.find(b"\n", start)
         if end < 0:
-            return self._no_line()
+            self._hold(buffer[start:])
+            return None
         if end + 1 == len(buffer):
             self._buffer, self._start = b"", 0
         else:
@@ -65,15 +66,11 @@ class LineBuffer:
         self._buffer, self._start = b"", 0
         return data
 
-    def _no_line(self) -> None:
-        """Hold the beginning of a line; raises LineTooLong."""
-        held = self._buffer[self._start :]  # lines already handed over would keep their memory
+    def _hold(self, beginning: bytes) -> None:
+        """Keep the beginning of a line, without the memory of those handed over; raises LineTooLong."""
+        too_long = len(beginning) > self.limit
+        self._buffer = b"" if too_long or self._skipping else beginning
         self._start = 0
-        if self._skipping:
-            self._buffer = b""
-        elif len(held) <= self.limit:
-            self._buffer = held
-        else:
-            self._buffer = b""
+        if too_long and not self._skipping:
             self._skipping = True
             raise LineTooLong

@@ -74,7 +74,7 @@ def _deliver(
 ) -> "Generator[bytes, bytes, None]":
     """Hold the dialogue, and put the last word on each recipient in `results`. Raises ConnectionError."""
     held = bytearray()
-    mail = b"<>" if sender in {"", "<>"} else _path(sender)
+    mail = b"<>" if sender in {"", "<>"} else path(sender)
     if mail is None:
         results[:] = [_result(recipient, (553, ["5.1.7 Not a valid sender address"])) for recipient in recipients]
         return
@@ -86,10 +86,10 @@ def _deliver(
     answers: list[Result] = []
     if _positive(reply):
         for recipient in recipients:
-            path = _path(recipient)
+            route = path(recipient)
             reply = (553, ["5.1.3 Not a valid recipient address"])
-            if path is not None:
-                reply = yield from _command(b"RCPT TO:" + path, held)
+            if route is not None:
+                reply = yield from _command(b"RCPT TO:" + route, held)
             answers.append(_result(recipient, reply))
             if not _positive(reply):
                 results[len(answers) - 1] = answers[-1]
@@ -179,7 +179,7 @@ def _result(recipient: str, reply: _Reply) -> Result:
     return recipient, code, enhanced, text
 
 
-def _path(address: str) -> bytes | None:
+def path(address: str) -> bytes | None:
     """An address as a path (RFC 5321 4.1.2), its local part quoted where it has to be; None: there is no way.
 
     The local part may be given quoted or, as some MTAs hand it to a delivery agent, plain.

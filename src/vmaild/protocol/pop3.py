@@ -1,6 +1,9 @@
 """The server's side of a POP3 connection, without a socket: bytes in, events out, answers in, bytes out.
 
 RFC 1939 with USER and PASS, TOP and UIDL; RFC 2449 (CAPA, RESP-CODES, PIPELINING); RFC 3206 (AUTH-RESP-CODE).
+What `Settings` turns on besides: STLS (RFC 2595), AUTH (RFC 5034), UTF8 and LANG (RFC 6856), LAST (RFC 1460),
+LOGIN-DELAY and EXPIRE.
+
 Whoever owns the socket gives what it reads to `receive_data` and then asks for events until there is none:
 
     connection.receive_data(data)
@@ -13,6 +16,7 @@ meantime are held. Ask for events again after an answer, and after SEND_FIRST as
 ConnectionClosed is the last of them. COMMANDS says what a client may say in which state, ANSWERS what may answer
 which question; both stand at the end of this module.
 
+    StartTls        TlsReady: send what there is to send, begin the handshake, then `tls_started`; TlsUnavailable
     CheckPassword   PasswordAccepted: OpenMaildrop follows; MaildropOpened: both in one go; LoginRefused
     OpenMaildrop    MaildropOpened; LoginRefused
     ReadMessage     WholeMessage; or MessageStarted, send_content()..., MessageEnded (MessageBroken when it
@@ -22,25 +26,107 @@ which question; both stand at the end of this module.
 
 The client's faults are replies, never exceptions; an answer that nobody asked for is our own fault and raises
 LocalProtocolError. Nothing is deleted but by Commit, and only a QUIT in the TRANSACTION state leads there.
+Nothing that came in clear outlives STLS.
 
-It is one module of more than 300 lines because states, commands and answers are only understood together.
+It is one module of more than 300 lines because states, commands and answers are only understood together. What
+can be understood alone stands beside it: pop3_events, pop3_capabilities, pop3_maildrop, pop3_texts, sasl.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from base64 import b64encode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from vmaild.protocol.lines import LineBuffer, LineTooLong
 from vmaild.protocol.multiline import MultilineEncoder
+from vmaild.protocol.pop3_capabilities import PLAIN_POP3, Settings, capabilities
+from vmaild.protocol.pop3_events import (
+    NEED_DATA,
+    PAUSED,
+    SEND_FIRST,
+    Answer,
+    CheckPassword,
+    CloseReason,
+    Commit,
+    Committed,
+    ConnectionClosed,
+    Event,
+    LoginRefused,
+    MaildropOpened,
+    MessageBroken,
+    MessageEnded,
+    MessageStarted,
+    MessageUnreadable,
+    OpenMaildrop,
+    PasswordAccepted,
+    ReadMessage,
+    ResponseCode,
+    StartTls,
+    State,
+    TlsReady,
+    TlsUnavailable,
+    Wait,
+    WholeMessage,
+)
+from vmaild.protocol.pop3_maildrop import Maildrop
+from vmaild.protocol.pop3_texts import ENGLISH, LANGUAGES, Language, language_for
+from vmaild.protocol.sasl import (
+    MAX_CREDENTIAL,
+    MAX_RESPONSE,
+    Exchange,
+    MalformedResponse,
+    NotAcceptable,
+    PreparationError,
+    prepared,
+)
+
+__all__ = [
+    "ANSWERS",
+    "COMMANDS",
+    "MAX_COMMAND",
+    "MAX_CREDENTIAL",
+    "MAX_HELD_INPUT",
+    "MAX_HELD_OUTPUT",
+    "MAX_REPLY",
+    "MAX_RESPONSE",
+    "NEED_DATA",
+    "PAUSED",
+    "SEND_FIRST",
+    "Answer",
+    "CheckPassword",
+    "CloseReason",
+    "Command",
+    "Commit",
+    "Committed",
+    "Connection",
+    "ConnectionClosed",
+    "Event",
+    "LocalProtocolError",
+    "LoginRefused",
+    "MaildropOpened",
+    "MessageBroken",
+    "MessageEnded",
+    "MessageStarted",
+    "MessageUnreadable",
+    "OpenMaildrop",
+    "PasswordAccepted",
+    "ReadMessage",
+    "ResponseCode",
+    "Settings",
+    "StartTls",
+    "State",
+    "TlsReady",
+    "TlsUnavailable",
+    "Wait",
+    "WholeMessage",
+]
 
 MAX_COMMAND = 255
 """Octets of a command with its CRLF (RFC 2449 section 4)."""
-MAX_CREDENTIAL = 1024
-"""Octets of a login or password; more than RFC 2449 asks for, and real."""
 MAX_HELD_INPUT = 65_536
 """Octets: when more is waiting to be obeyed, `data_wanted` asks the outside to stop reading."""
 MAX_HELD_OUTPUT = 262_144
@@ -54,179 +140,13 @@ class LocalProtocolError(Exception):
     """Our side said what was not asked: a defect of ours, never the client's doing."""
 
 
-class State(Enum):
-    """States of a session (RFC 1939 section 3)."""
-
-    AUTHORIZATION = "AUTHORIZATION"
-    TRANSACTION = "TRANSACTION"
-    UPDATE = "UPDATE"
-    CLOSED = "CLOSED"
-
-    __hash__ = object.__hash__  # Enum's own runs in Python and is felt at every change of state
-
-
-class ResponseCode(Enum):
-    """Why an -ERR is what it is, for the client's program (RFC 2449 section 8, RFC 3206)."""
-
-    NONE = ""
-    AUTH = "AUTH"
-    """The credentials are wrong: ask the user for others."""
-    SYS_TEMP = "SYS/TEMP"
-    SYS_PERM = "SYS/PERM"
-    IN_USE = "IN-USE"
-    """The credentials are right, another session has the maildrop."""
-    LOGIN_DELAY = "LOGIN-DELAY"
-
-
-class CloseReason(Enum):
-    """What ended a connection, in words for the log."""
-
-    QUIT = "QUIT"
-    PEER_CLOSED = "the client closed the connection"
-    BAD_COMMANDS = "too many bad commands"
-    BROKEN_MESSAGE = "a message could not be read to its end"
-    CLOSED_BY_US = "closed by the server"
-
-
-class Wait(Enum):
-    """Why there is no event now."""
-
-    NEED_DATA = "the client has to say something"
-    PAUSED = "a question has to be answered"
-    SEND_FIRST = "much is waiting to be sent: send it, and ask for events again"
-
-
-NEED_DATA: Final = Wait.NEED_DATA
-PAUSED: Final = Wait.PAUSED
-SEND_FIRST: Final = Wait.SEND_FIRST
-
-
-# Events: what the core asks of the outside.
-
-
-@dataclass(frozen=True, slots=True)
-class CheckPassword:
-    """Whether this is the login's password. What a login means, bare or qualified, the outside knows."""
-
-    login: str
-    """Octets that are not UTF-8 are surrogate escapes."""
-    password: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class OpenMaildrop:
-    """Lock the maildrop of the login just accepted, and take its snapshot."""
-
-
-@dataclass(frozen=True, slots=True)
-class ReadMessage:
-    """The content of a message."""
-
-    index: int
-    """From 0, in the order of MaildropOpened."""
-    lines: int | None
-    """None: all (RETR). Else (TOP) the header and so many lines of the body; more is passed over."""
-
-
-@dataclass(frozen=True, slots=True)
-class Commit:
-    """The client said QUIT: delete these for good. Asked even when there is none."""
-
-    deleted: tuple[int, ...]
-    """Indices from 0, ascending."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionClosed:
-    """The dialogue is over; repeated for whoever asks again."""
-
-    reason: CloseReason
-
-
-Event = CheckPassword | OpenMaildrop | ReadMessage | Commit | ConnectionClosed
-
-
-# Answers: what the outside tells the core.
-
-
-@dataclass(frozen=True, slots=True)
-class PasswordAccepted:
-    """The password is the login's."""
-
-
-@dataclass(frozen=True, slots=True)
-class LoginRefused:
-    """No login; `text` is for the user's eyes, ASCII."""
-
-    code: ResponseCode
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class MaildropOpened:
-    """The snapshot that this session sees. It is kept as it is, not copied: let it not change."""
-
-    sizes: Sequence[int]
-    """Octets as transmitted; see multiline.wire_size."""
-    uids: Sequence[str]
-    """As many, each of 1 to 70 characters from 0x21 to 0x7E (RFC 1939 section 7). Read only for UIDL."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageStarted:
-    """The message can be read; `send_content` follows."""
-
-
-@dataclass(frozen=True, slots=True)
-class WholeMessage:
-    """A message in one piece, as it is on disk: the fast way for small ones."""
-
-    content: bytes = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class MessageEnded:
-    """The content is complete, or no more of it is wanted."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageUnreadable:
-    """The message cannot be read; nothing of it was sent."""
-
-    text: str
-    code: ResponseCode = ResponseCode.NONE
-
-
-@dataclass(frozen=True, slots=True)
-class MessageBroken:
-    """The rest of the content cannot be read: the connection is closed before the terminating line.
-
-    Nothing else would keep the client from taking a piece for the whole.
-    """
-
-
-@dataclass(frozen=True, slots=True)
-class Committed:
-    """The deletions are done, but for `failed` of them."""
-
-    failed: int = 0
-
-
-Answer = (
-    PasswordAccepted
-    | LoginRefused
-    | MaildropOpened
-    | MessageStarted
-    | WholeMessage
-    | MessageEnded
-    | MessageUnreadable
-    | MessageBroken
-    | Committed
-)
-
-
 class _Refused(Exception):
-    """A command that is well formed and cannot be obeyed; the argument is the reply."""
+    """A command that is well formed and cannot be obeyed; `details` fill the places in the text."""
+
+    def __init__(self, text: str, *details: object, code: ResponseCode = ResponseCode.NONE) -> None:
+        self.text = text
+        self.details = details
+        self.code = code
 
 
 class _BadCommand(_Refused):
@@ -244,50 +164,54 @@ class Connection:
         "_bad_commands",
         "_closed",
         "_commands",
-        "_count",
-        "_deleted",
+        "_domain",
         "_encoder",
+        "_exchange",
+        "_language",
         "_lines",
         "_login",
-        "_max_bad_commands",
-        "_name",
-        "_octets",
+        "_maildrop",
         "_output",
         "_output_size",
         "_peer_closed",
         "_question",
         "_reading",
-        "_sizes",
+        "_settings",
         "_state",
-        "_uids",
+        "_tls",
+        "_unicode",
         "_upcoming",
+        "_utf8",
         "_version",
     )
 
-    def __init__(self, domain: str | None, version: str, *, max_bad_commands: int = 10) -> None:
+    def __init__(
+        self, domain: str | None, version: str, settings: Settings = PLAIN_POP3, *, tls: bool = False
+    ) -> None:
         """Greet as `domain` (canonical; None: not known before the login).
 
-        `max_bad_commands` in a row are borne, the last of them closes the connection.
+        `tls` says that all of the connection is under TLS (RFC 8314), so that STLS is not needed.
         """
-        self._name = f"Virtual {domain} POP3 Server" if domain else "POP3 Server"
+        self._domain = domain
         self._version = version
-        self._max_bad_commands = max_bad_commands
+        self._settings = settings
         self._bad_commands = 0
         self._lines = LineBuffer(_MAX_LINE)
-        greeting = f"+OK {self._name} (Version {version}) ready.\r\n".encode("ascii")
+        greeting = _greeting(domain, version)
         self._output = [greeting]
         self._output_size = len(greeting)
         self._state = State.AUTHORIZATION
         self._commands = _BEFORE_LOGIN
-        self._question: type[Event | MessageStarted] | None = None
+        self._question: type[Event | Answer] | None = None
         self._upcoming: Event | None = None
         self._closed: ConnectionClosed | None = None
-        self._peer_closed = False
+        self._peer_closed = self._utf8 = False
+        self._tls = tls
         self._login: str | None = None
-        self._sizes: Sequence[int] = ()
-        self._uids: Sequence[str] = ()
-        self._deleted: set[int] = set()
-        self._count = self._octets = 0  # of the messages that are not deleted
+        self._exchange: Exchange | None = None  # an AUTH under way: lines are responses, not commands
+        self._language = ENGLISH
+        self._unicode = False  # whether texts may leave ASCII
+        self._maildrop = _NO_MAILDROP
         self._reading: ReadMessage | None = None
         self._encoder = _NO_ENCODER
 
@@ -299,9 +223,22 @@ class Connection:
         return self._state
 
     @property
+    def utf8(self) -> bool:
+        """Whether the client asked for UTF-8 mode: it bears messages with UTF-8 in their header."""
+        return self._utf8
+
+    @property
     def data_wanted(self) -> bool:
-        """Whether to go on reading from the client; False: enough is held, let TCP slow it down."""
-        return self._closed is None and not self._peer_closed and len(self._lines) <= MAX_HELD_INPUT
+        """Whether to go on reading from the client.
+
+        False: enough is held, let TCP slow it down; or the handshake of TLS is due, which is not for us.
+        """
+        return (
+            self._closed is None
+            and not self._peer_closed
+            and len(self._lines) <= MAX_HELD_INPUT
+            and self._question is not TlsReady
+        )
 
     @property
     def content_wanted(self) -> bool:
@@ -322,10 +259,30 @@ class Connection:
 
         Commands that came before the close are still obeyed, a QUIT among them: it was said.
         """
-        if not data:
+        if self._question is TlsReady:
+            if not data:
+                self._close(CloseReason.PEER_CLOSED)
+        elif not data:
             self._peer_closed = True
         elif self._closed is None:
             self._lines.feed(data)
+
+    def tls_started(self, domain: str | None) -> None:
+        """The handshake that TlsReady announced is done; `domain` is what the connection is now for.
+
+        The session begins anew, without a greeting, and knows nothing of what came in clear: not a login, not
+        a language, not an octet (RFC 2595 section 4). Raises LocalProtocolError when no handshake was due, or
+        when the go-ahead is not sent yet: it would be sent under TLS, and the client still waits for it in clear.
+        """
+        if self._closed is not None:
+            return
+        if self._question is not TlsReady:
+            raise LocalProtocolError("TLS without TlsReady")
+        if self._output:
+            raise LocalProtocolError("TLS before what was to be sent in clear")
+        # All of it, so that nothing can be forgotten to be forgotten; only the greeting is not said again.
+        self.__init__(domain, self._version, self._settings, tls=True)  # type: ignore[misc]
+        self.data_to_send()
 
     def connection_lost(self) -> None:
         """Nothing can be sent any more: forget what is held, obey nothing further, delete nothing."""
@@ -337,11 +294,12 @@ class Connection:
         """End the session now, with `-ERR text` unless the text is empty, and delete nothing.
 
         RFC 1939 section 3 wants silence when the inactivity timer expires. Inside a message nothing is said
-        either: the client would read it as content. A Commit already asked for is not taken back.
+        either: the client would read it as content; nor in the handshake of TLS. A Commit already asked for is
+        not taken back.
         """
         if self._closed is None:
-            if text and self._question is not MessageStarted:
-                self._reply(_error(text, code))
+            if text and self._question not in _SILENT:
+                self._refuse(text, code=code)
             self._close(CloseReason.CLOSED_BY_US)
 
     def send(self, answer: Answer) -> None:
@@ -375,61 +333,83 @@ class Connection:
             return PAUSED
         if self._upcoming is not None:
             event, self._upcoming = self._upcoming, None
-            return self._ask(event)
+            self._question = type(event)
+            return event
         while self._closed is None:
             if self._output_size > MAX_HELD_OUTPUT:
                 return SEND_FIRST
             try:
                 line = self._lines.next_line()
                 if line is not None:
-                    asked = self._obey(line)
+                    asked = self._obey(line) if self._exchange is None else self._take_response(line)
                     self._bad_commands = 0
                     if asked is not None:
-                        return self._ask(asked)
+                        self._question = type(asked)
+                        return asked
                 elif self._peer_closed:
                     self._close(CloseReason.PEER_CLOSED)
                 else:
                     return NEED_DATA
             except LineTooLong:
-                self._reply_bad(b"-ERR line too long\r\n")
+                self._end_exchange()
+                self._refuse_bad("line too long")
             except _BadCommand as fault:
-                self._reply_bad(fault.args[0])
+                self._refuse_bad(fault.text, *fault.details)
             except _Refused as refusal:
                 self._bad_commands = 0
-                self._reply(refusal.args[0])
+                self._refuse(refusal.text, *refusal.details, code=refusal.code)
         return self._closed
 
     # Inside.
-
-    def _ask(self, question: Event) -> Event:
-        self._question = type(question)
-        return question
 
     def _obey(self, line: bytes) -> Event | None:
         """Carry a command out; raises LineTooLong, _BadCommand or _Refused where it cannot be."""
         keyword, _, argument = line.partition(b" ")
         keyword = keyword.upper()  # RFC 1939 section 3: case-insensitive
         command = self._commands.get(keyword)
-        if command is None:
-            misplaced = any(keyword in commands for commands in COMMANDS.values())
-            raise _BadCommand(_MISPLACED[self._state] if misplaced else b"-ERR unknown command\r\n")
+        if command is None or (command.setting and not getattr(self._settings, command.setting)):
+            raise self._no_command(keyword)
         if len(line) > command.max_length:
             raise LineTooLong
         try:
+            if argument and not command.arguments and not argument.isspace():
+                raise _Misused
             return command.obey(self, argument)
         except _Misused:
-            raise _BadCommand(command.usage) from None
+            arguments = self._language.text(command.arguments) if command.arguments else ""
+            raise _BadCommand("usage: %s", f"{keyword.decode('ascii')} {arguments}".rstrip()) from None
+
+    def _no_command(self, keyword: bytes) -> _BadCommand:
+        """Why there is no such command in this state."""
+        for commands in COMMANDS.values():
+            command = commands.get(keyword)
+            if command is not None and (not command.setting or getattr(self._settings, command.setting)):
+                return _BadCommand(_MISPLACED[self._state])
+        return _BadCommand("unknown command")
 
     def _reply(self, reply: bytes) -> None:
         self._output.append(reply)
         self._output_size += len(reply)
 
-    def _reply_bad(self, reply: bytes) -> None:
-        self._bad_commands += 1
-        if self._bad_commands < self._max_bad_commands:
-            self._reply(reply)
+    def _refuse(self, text: str, *details: object, code: ResponseCode = ResponseCode.NONE) -> None:
+        """-ERR: one line of printable characters, whatever the text; ASCII unless the client wanted more."""
+        text = self._language.text(text)
+        if details:
+            text %= details
+        tag = f"[{code.value}] " if code.value else ""
+        line = f"-ERR {tag}{text}"
+        if self._unicode:
+            octets = _NO_TEXT.sub("?", line).encode("utf-8")[: MAX_REPLY - 2]
+            self._reply(octets.decode("utf-8", "ignore").encode("utf-8") + b"\r\n")  # not half a character
         else:
-            self._reply(b"-ERR too many bad commands, good bye\r\n")
+            self._reply(_NO_ASCII_TEXT.sub("?", line).encode("ascii")[: MAX_REPLY - 2] + b"\r\n")
+
+    def _refuse_bad(self, text: str, *details: object) -> None:
+        self._bad_commands += 1
+        if self._bad_commands < self._settings.max_bad_commands:
+            self._refuse(text, *details)
+        else:
+            self._refuse("too many bad commands, good bye")
             self._close(CloseReason.BAD_COMMANDS)
 
     def _enter(self, state: State) -> None:
@@ -440,81 +420,181 @@ class Connection:
         if self._closed is None:
             self._closed = _CLOSED[reason]
             self._enter(State.CLOSED)
-            self._question = self._upcoming = None
+            self._question = self._upcoming = self._exchange = None
             self._lines.take_all()
-
-    def _summary(self) -> str:
-        return f"{_messages(self._count)} ({self._octets} octets)"
 
     def _index(self, number: bytes) -> int:
         """The index of a message number; raises _Misused or _Refused."""
         if not number.isdigit():
             raise _Misused
-        index = int(number) - 1  # message numbers are from 1 and keep for the session (RFC 1939 section 5)
-        if not 0 <= index < len(self._sizes):
-            raise _Refused(_error(f"no such message, {_messages(len(self._sizes))} in maildrop"))
-        if index in self._deleted:
-            raise _Refused(_error(f"message {index + 1} is deleted"))
+        maildrop = self._maildrop
+        index = int(number) - 1
+        if not 0 <= index < len(maildrop):
+            there_are = self._language.messages(len(maildrop))
+            raise _Refused("no such message, %s in maildrop", there_are)
+        if maildrop.is_deleted(index):
+            raise _Refused("message %d is deleted", index + 1)
         return index
 
-    def _listing(self, title: str, values: Sequence[object], argument: bytes) -> None:
-        """LIST and UIDL: a line for one message or for each."""
-        number = argument.strip()
-        if number:
-            index = self._index(number)
-            self._reply(f"+OK {index + 1} {values[index]}\r\n".encode("ascii"))
-            return
-        rows = enumerate(values, 1)
-        deleted = self._deleted
-        if deleted:
-            lines = [f"{number} {value}\r\n" for number, value in rows if number - 1 not in deleted]
-        else:
-            lines = [f"{number} {value}\r\n" for number, value in rows]
-        self._reply(f"+OK {title}\r\n{''.join(lines)}.\r\n".encode("ascii"))
+    def _reply_opened(self) -> None:
+        maildrop, language = self._maildrop, self._language
+        text = language.ok["maildrop has %s (%d octets)"]
+        self._reply(text % (_messages(language, maildrop.count), maildrop.octets))
+
+    # The exchange of AUTH.
+
+    def _take_response(self, line: bytes) -> Event | None:
+        """A response of the client; raises _BadCommand or _Refused where the exchange ends without a login."""
+        exchange = self._exchange
+        assert exchange is not None
+        self._end_exchange()
+        if line == b"*":  # RFC 5034 section 4
+            raise _Refused("authentication cancelled")
+        try:
+            credentials = exchange.respond(line)
+        except MalformedResponse as fault:
+            raise _BadCommand(str(fault)) from None
+        except NotAcceptable as refusal:
+            raise _Refused(str(refusal), code=ResponseCode.AUTH) from None
+        if credentials is not None:
+            return CheckPassword(credentials.login, credentials.password)
+        self._challenge(exchange)
+        return None
+
+    def _challenge(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+        self._lines.limit = MAX_RESPONSE - len("\n")
+        self._reply(b"+ %s\r\n" % b64encode(exchange.challenge))
+
+    def _end_exchange(self) -> None:
+        self._exchange = None
+        self._lines.limit = _MAX_LINE
 
     # Commands: each takes what follows the keyword and a space; raises _Misused or _Refused.
 
+    def _stls(self, argument: bytes) -> Event:
+        if self._tls:
+            raise _Refused("TLS is active already")
+        return _START_TLS
+
     def _user(self, argument: bytes) -> None:
+        if not (self._tls or self._settings.plain_logins):
+            raise _login_in_clear()
         if not argument:
             raise _Misused
-        self._login = argument.decode("utf-8", "surrogateescape")
-        self._reply(b"+OK send PASS\r\n")  # whoever it is: RFC 1939 section 13, nobody learns who exists
+        if self._settings.utf8 and not argument.isascii():
+            self._login = self._prepared(argument, "the login is not valid UTF-8")
+        else:
+            self._login = argument.decode("utf-8", "surrogateescape")
+        # Whoever it is: RFC 1939 section 13, nobody learns who exists.
+        self._reply(self._language.ok["send PASS"])
 
     def _pass(self, argument: bytes) -> Event:
+        if not (self._tls or self._settings.plain_logins):
+            raise _login_in_clear()
         login = self._login
         if login is None:
-            raise _BadCommand(b"-ERR USER first\r\n")
+            raise _BadCommand("USER first")
         if not argument:
             raise _Misused
         self._login = None
+        if self._settings.utf8 and not argument.isascii():
+            argument = self._prepared(argument, "the password is not valid UTF-8").encode(
+                "utf-8", "surrogateescape"
+            )
         return CheckPassword(login, argument)  # with its spaces (RFC 1939 section 7, PASS)
 
+    def _prepared(self, credential: bytes, otherwise: str) -> str:
+        """A login or password that is not ASCII (RFC 6856 section 2.2); raises _Refused for one that is not UTF-8.
+
+        That is, of a client that said UTF8. One that never did may have a password in Latin-1 since long ago.
+        """
+        try:
+            return prepared(credential)
+        except PreparationError:
+            if self._utf8:
+                raise _Refused(otherwise, code=ResponseCode.AUTH) from None
+            return credential.decode("utf-8", "surrogateescape")
+
+    def _auth(self, argument: bytes) -> Event | None:
+        if not (self._tls or self._settings.plain_logins):
+            raise _login_in_clear()
+        mechanisms = self._settings.mechanisms
+        words = argument.split()
+        if not words:  # as servers of RFC 1734 did, before there was a CAPA to ask
+            listing = "".join(f"{mechanism}\r\n" for mechanism in mechanisms)
+            self._reply(self._language.ok["mechanisms follow"] + f"{listing}.\r\n".encode("ascii"))
+            return None
+        mechanism = words[0].upper().decode("latin-1")
+        if mechanism not in mechanisms:
+            raise _Refused("no such mechanism")
+        match words[1:]:
+            case []:
+                self._challenge(Exchange(mechanism))
+                return None
+            case [response]:
+                self._exchange = Exchange(mechanism)
+                return self._take_response(b"" if response == b"=" else response)  # RFC 5034 section 4
+        raise _Misused
+
+    def _utf8_mode(self, argument: bytes) -> None:
+        self._utf8 = self._unicode = True
+        self._reply(self._language.ok["UTF-8 mode is on"])
+
+    def _lang(self, argument: bytes) -> None:
+        match argument.decode("latin-1").split():
+            case []:
+                listing = "".join(f"{language.tag} {language.name}\r\n" for language in LANGUAGES)
+                self._reply(self._language.ok["languages follow"] + f"{listing}.\r\n".encode())
+            case [wanted]:
+                language = language_for(self._settings.preferred_language if wanted == "*" else wanted)
+                if language is None:
+                    raise _Refused("no such language")
+                self._language = language
+                self._unicode = True  # RFC 6856 section 3.2: UTF-8 from here on, in or out of UTF-8 mode
+                changed = language.text("language changed")
+                self._reply(f"+OK {language.tag} {changed}\r\n".encode())
+            case _:
+                raise _Misused
+
     def _capa(self, argument: bytes) -> None:
-        _no_argument(argument)
-        capabilities = b"+OK capabilities follow\r\n" + _CAPABILITIES
-        if self._state is State.TRANSACTION:  # RFC 2449 section 6.9 allows telling it only to those logged in
-            capabilities += f"IMPLEMENTATION vmaild-{self._version}\r\n".encode("ascii")
-        self._reply(capabilities + b".\r\n")
+        lines = capabilities(self._settings, self._state, self._version, tls=self._tls)
+        listing = "".join(f"{line}\r\n" for line in lines)
+        self._reply(self._language.ok["capabilities follow"] + f"{listing}.\r\n".encode("ascii"))
 
     def _quit_before_login(self, argument: bytes) -> None:
-        _no_argument(argument)
-        self._reply(f"+OK {self._name} signing off\r\n".encode("ascii"))
+        self._reply(self._language.ok["%s signing off"] % _name(self._domain))
         self._close(CloseReason.QUIT)
 
     def _quit(self, argument: bytes) -> Event:
-        _no_argument(argument)
         self._enter(State.UPDATE)
-        return Commit(tuple(sorted(self._deleted))) if self._deleted else _NOTHING_TO_DELETE
+        deleted = self._maildrop.deleted
+        return Commit(deleted) if deleted else _NOTHING_TO_DELETE
 
     def _stat(self, argument: bytes) -> None:
-        _no_argument(argument)
-        self._reply(b"+OK %d %d\r\n" % (self._count, self._octets))
+        maildrop = self._maildrop
+        self._reply(b"+OK %d %d\r\n" % (maildrop.count, maildrop.octets))
 
     def _list(self, argument: bytes) -> None:
-        self._listing(self._summary(), self._sizes, argument)
+        maildrop = self._maildrop
+        number = argument.strip()
+        if number:
+            index = self._index(number)
+            self._reply(b"+OK %d %d\r\n" % (index + 1, maildrop.sizes[index]))
+        else:
+            there_are = _messages(self._language, maildrop.count)
+            self._reply(self._language.ok["%s (%d octets)"] % (there_are, maildrop.octets))
+            self._reply(f"{maildrop.listing(maildrop.sizes)}.\r\n".encode("ascii"))
 
     def _uidl(self, argument: bytes) -> None:
-        self._listing("unique-id listing follows", self._uids, argument)
+        maildrop = self._maildrop
+        number = argument.strip()
+        if number:
+            index = self._index(number)
+            self._reply(f"+OK {index + 1} {maildrop.uids[index]}\r\n".encode("ascii"))
+        else:
+            self._reply(self._language.ok["unique-id listing follows"])
+            self._reply(f"{maildrop.listing(maildrop.uids)}.\r\n".encode("ascii"))
 
     def _retr(self, argument: bytes) -> Event:
         self._reading = ReadMessage(self._index(argument.strip()), None)
@@ -529,53 +609,57 @@ class Connection:
 
     def _dele(self, argument: bytes) -> None:
         index = self._index(argument.strip())
-        self._deleted.add(index)
-        self._count -= 1
-        self._octets -= self._sizes[index]
-        self._reply(b"+OK message %d deleted\r\n" % (index + 1))
+        self._maildrop.delete(index)
+        self._reply(self._language.ok["message %d deleted"] % (index + 1))
+
+    def _last(self, argument: bytes) -> None:
+        self._reply(b"+OK %d\r\n" % self._maildrop.highest)
 
     def _noop(self, argument: bytes) -> None:
-        _no_argument(argument)
         self._reply(b"+OK\r\n")
 
     def _rset(self, argument: bytes) -> None:
-        _no_argument(argument)
-        self._deleted.clear()
-        self._count = len(self._sizes)
-        self._octets = sum(self._sizes)
-        self._reply(f"+OK maildrop has {self._summary()}\r\n".encode("ascii"))
+        self._maildrop.reset()
+        self._reply_opened()
 
     # Answers: the question is closed when one of these runs.
+
+    def _begin_tls(self, _: TlsReady) -> None:
+        self._lines.take_all()
+        self._reply(self._language.ok["begin TLS"])
+        self._question = TlsReady  # what comes now is the handshake, or was slipped in before it
+
+    def _refuse_tls(self, unavailable: TlsUnavailable) -> None:
+        self._refuse(unavailable.text, code=unavailable.code)
 
     def _accept_password(self, _: PasswordAccepted) -> None:
         self._upcoming = _OPEN_MAILDROP
 
     def _refuse_login(self, refused: LoginRefused) -> None:
-        self._reply(_error(refused.text, refused.code))
+        self._refuse(refused.text, code=refused.code)
 
     def _open_maildrop(self, opened: MaildropOpened) -> None:
         if len(opened.sizes) != len(opened.uids):
             raise LocalProtocolError("a maildrop has as many unique-ids as messages")
-        self._sizes, self._uids = opened.sizes, opened.uids
-        self._count = len(opened.sizes)
-        self._octets = sum(opened.sizes)
+        self._maildrop = Maildrop(opened.sizes, opened.uids, opened.octets)
         self._enter(State.TRANSACTION)
-        self._reply(f"+OK maildrop has {self._summary()}\r\n".encode("ascii"))
+        self._reply_opened()
 
     def _start_message(self, _: MessageStarted) -> None:
         reading = self._reading
         assert reading is not None
         self._encoder = MultilineEncoder(reading.lines)
         if reading.lines is None:
-            self._reply(b"+OK %d octets\r\n" % self._sizes[reading.index])
+            self._maildrop.access(reading.index)
+            self._reply(self._language.ok["%d octets"] % self._maildrop.sizes[reading.index])
         else:
-            self._reply(b"+OK top of message follows\r\n")
+            self._reply(self._language.ok["top of message follows"])
         self._question = MessageStarted
 
     def _send_whole(self, message: WholeMessage) -> None:
-        self._start_message(MessageStarted())
+        self._start_message(_MESSAGE_STARTED)
         self._reply(self._encoder.encode(message.content))
-        self._end_message(MessageEnded())
+        self._end_message(_MESSAGE_ENDED)
 
     def _end_message(self, _: MessageEnded) -> None:
         self._reply(self._encoder.end())
@@ -583,33 +667,47 @@ class Connection:
         self._question = None
 
     def _refuse_message(self, unreadable: MessageUnreadable) -> None:
-        self._reply(_error(unreadable.text, unreadable.code))
+        self._refuse(unreadable.text, code=unreadable.code)
 
     def _break_message(self, _: MessageBroken) -> None:
         self._close(CloseReason.BROKEN_MESSAGE)
 
     def _finish(self, committed: Committed) -> None:
         if committed.failed:  # RFC 1939 section 6
-            self._reply(b"-ERR [SYS/TEMP] some deleted messages not removed\r\n")
+            self._refuse("some deleted messages not removed", code=ResponseCode.SYS_TEMP)
         else:
-            self._reply(f"+OK {self._name} signing off ({_messages(self._count)} left)\r\n".encode("ascii"))
+            self._reply(_farewell(self._language, self._domain, self._maildrop.count))
         self._close(CloseReason.QUIT)
 
 
-def _no_argument(argument: bytes) -> None:
-    if argument and not argument.isspace():
-        raise _Misused
+# Wordings. They are the same for many connections, and making them is felt.
 
 
-def _messages(count: int) -> str:
-    return "1 message" if count == 1 else f"{count} messages"
+@lru_cache(maxsize=1024)
+def _messages(language: Language, count: int) -> bytes:
+    return language.messages(count).encode()
 
 
-def _error(text: str, code: ResponseCode = ResponseCode.NONE) -> bytes:
-    """An -ERR reply: one line of printable ASCII, whatever the text."""
-    tag = f"[{code.value}] " if code.value else ""
-    reply = re.sub(rb"[^ -~]", b"?", f"-ERR {tag}{text}".encode("ascii", "replace"))
-    return reply[: MAX_REPLY - 2] + b"\r\n"
+@lru_cache(maxsize=1024)
+def _name(domain: str | None) -> bytes:
+    return f"Virtual {domain} POP3 Server".encode("ascii") if domain else b"POP3 Server"
+
+
+@lru_cache(maxsize=1024)
+def _greeting(domain: str | None, version: str) -> bytes:
+    return b"+OK %s (Version %s) ready.\r\n" % (_name(domain), version.encode("ascii"))
+
+
+@lru_cache(maxsize=4096)
+def _farewell(language: Language, domain: str | None, left: int) -> bytes:
+    return language.ok["%s signing off (%s left)"] % (_name(domain), _messages(language, left))
+
+
+def _login_in_clear() -> _Refused:
+    """A password must not travel in clear (RFC 2595 section 2.3)."""
+    # Not AUTH: the password may be right, and to ask the user for another would not help.
+    text = "no login without encryption: choose SSL/TLS or STARTTLS in your mail program"
+    return _Refused(text, code=ResponseCode.SYS_PERM)
 
 
 @dataclass(frozen=True, slots=True)
@@ -617,30 +715,41 @@ class Command:
     """A row of COMMANDS."""
 
     obey: Callable[[Connection, bytes], Event | None]
-    usage: bytes
-    """The reply to wrong arguments."""
+    arguments: str = ""
+    """What is to follow the keyword, for the reply to what does not; empty: nothing may."""
     max_length: int = MAX_COMMAND - 2
     """Octets of the line without its end."""
+    setting: str = ""
+    """Which of the Settings turns it on; empty: always there."""
 
 
 COMMANDS: Final[Mapping[State, Mapping[bytes, Command]]] = {
     State.AUTHORIZATION: {
-        b"USER": Command(Connection._user, b"-ERR usage: USER login\r\n", len("USER ") + MAX_CREDENTIAL),
-        b"PASS": Command(Connection._pass, b"-ERR usage: PASS password\r\n", len("PASS ") + MAX_CREDENTIAL),
-        b"CAPA": Command(Connection._capa, b"-ERR usage: CAPA\r\n"),
-        b"QUIT": Command(Connection._quit_before_login, b"-ERR usage: QUIT\r\n"),
+        b"STLS": Command(Connection._stls, setting="stls"),
+        b"USER": Command(Connection._user, "login", len("USER ") + MAX_CREDENTIAL),
+        b"PASS": Command(Connection._pass, "password", len("PASS ") + MAX_CREDENTIAL),
+        # RFC 5034 section 4 allows 255 octets; clients with long passwords send more.
+        b"AUTH": Command(
+            Connection._auth, "mechanism [response]", len("AUTH ") + MAX_CREDENTIAL, setting="mechanisms"
+        ),
+        b"UTF8": Command(Connection._utf8_mode, setting="utf8"),
+        b"LANG": Command(Connection._lang, "[language]", setting="lang"),
+        b"CAPA": Command(Connection._capa),
+        b"QUIT": Command(Connection._quit_before_login),
     },
     State.TRANSACTION: {
-        b"STAT": Command(Connection._stat, b"-ERR usage: STAT\r\n"),
-        b"LIST": Command(Connection._list, b"-ERR usage: LIST [message]\r\n"),
-        b"RETR": Command(Connection._retr, b"-ERR usage: RETR message\r\n"),
-        b"DELE": Command(Connection._dele, b"-ERR usage: DELE message\r\n"),
-        b"NOOP": Command(Connection._noop, b"-ERR usage: NOOP\r\n"),
-        b"RSET": Command(Connection._rset, b"-ERR usage: RSET\r\n"),
-        b"TOP": Command(Connection._top, b"-ERR usage: TOP message lines\r\n"),
-        b"UIDL": Command(Connection._uidl, b"-ERR usage: UIDL [message]\r\n"),
-        b"CAPA": Command(Connection._capa, b"-ERR usage: CAPA\r\n"),
-        b"QUIT": Command(Connection._quit, b"-ERR usage: QUIT\r\n"),
+        b"STAT": Command(Connection._stat),
+        b"LIST": Command(Connection._list, "[message]"),
+        b"RETR": Command(Connection._retr, "message"),
+        b"DELE": Command(Connection._dele, "message"),
+        b"LAST": Command(Connection._last, setting="last"),
+        b"NOOP": Command(Connection._noop),
+        b"RSET": Command(Connection._rset),
+        b"TOP": Command(Connection._top, "message lines"),
+        b"UIDL": Command(Connection._uidl, "[message]"),
+        b"LANG": Command(Connection._lang, "[language]", setting="lang"),
+        b"CAPA": Command(Connection._capa),
+        b"QUIT": Command(Connection._quit),
     },
     State.UPDATE: {},
     State.CLOSED: {},
@@ -649,6 +758,11 @@ COMMANDS: Final[Mapping[State, Mapping[bytes, Command]]] = {
 
 ANSWERS: Final[Mapping[type | None, Mapping[type, Callable[[Connection, Any], None]]]] = {
     None: {},
+    StartTls: {
+        TlsReady: Connection._begin_tls,
+        TlsUnavailable: Connection._refuse_tls,
+    },
+    TlsReady: {},
     CheckPassword: {
         PasswordAccepted: Connection._accept_password,
         MaildropOpened: Connection._open_maildrop,
@@ -671,17 +785,21 @@ ANSWERS: Final[Mapping[type | None, Mapping[type, Callable[[Connection, Any], No
         Committed: Connection._finish,
     },
 }
-"""What the outside may answer, by what was asked last; MessageStarted asks on: what next?"""
+"""What the outside may answer, by what was asked last. Two answers ask on, what next? MessageStarted the
+content, TlsReady a call of `tls_started`."""
 
 _BEFORE_LOGIN = COMMANDS[State.AUTHORIZATION]
-_MISPLACED = {
-    State.AUTHORIZATION: b"-ERR log in first\r\n",
-    State.TRANSACTION: b"-ERR already logged in\r\n",
-}
+_MISPLACED = {State.AUTHORIZATION: "log in first", State.TRANSACTION: "already logged in"}
 _MAX_LINE = max(row.max_length for rows in COMMANDS.values() for row in rows.values()) + len("\r")
 _CLOSED = {reason: ConnectionClosed(reason) for reason in CloseReason}
-_NOTHING_TO_DELETE = Commit(())
+_START_TLS = StartTls()
 _OPEN_MAILDROP = OpenMaildrop()
+_NOTHING_TO_DELETE = Commit(())
+_MESSAGE_STARTED = MessageStarted()
+_MESSAGE_ENDED = MessageEnded()
+_NO_MAILDROP = Maildrop((), ())
 _NO_ENCODER = MultilineEncoder()
-# RFC 2449 section 6 wants what can be had before the login announced after it as well.
-_CAPABILITIES = b"TOP\r\nUSER\r\nUIDL\r\nRESP-CODES\r\nAUTH-RESP-CODE\r\nPIPELINING\r\nEXPIRE NEVER\r\n"
+_SILENT = (MessageStarted, TlsReady)
+_NO_ASCII_TEXT = re.compile(r"[^ -~]")
+# Of characters beyond, no controls, no line or paragraph separators, no halves of a pair.
+_NO_TEXT = re.compile("[^ -~\u00a0-\u2027\u202a-\ud7ff\ue000-\U0010ffff]")

@@ -24,7 +24,7 @@ class Settings:
     mechanisms: tuple[str, ...] = ()
     """AUTH (RFC 5034) with these, of sasl.MECHANISMS."""
     utf8: bool = False
-    """UTF8, and UTF-8 in logins and passwords (RFC 6856 section 2). Those that are not UTF-8 are then refused."""
+    """UTF8, and logins and passwords in UTF-8 (RFC 6856 section 2). What is not UTF-8 is refused after UTF8."""
     lang: bool = False
     """LANG (RFC 6856 section 3)."""
     preferred_language: str = "en"

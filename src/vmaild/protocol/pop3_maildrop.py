@@ -32,7 +32,7 @@ class Maildrop:
     @property
     def deleted(self) -> tuple[int, ...]:
         """Indices of the messages marked, ascending."""
-        return tuple(sorted(self._deleted))
+        return tuple(sorted(self._deleted)) if self._deleted else ()
 
     def is_deleted(self, index: int) -> bool:
         """Whether this message is marked."""
@@ -44,7 +44,10 @@ class Maildrop:
 
     def delete(self, index: int) -> None:
         """Mark a message that is not marked yet."""
-        self._deleted = self._deleted | {index}
+        if self._deleted:
+            self._deleted |= {index}  # in place
+        else:
+            self._deleted = {index}
         self.count -= 1
         self.octets -= self.sizes[index]
         self.access(index)

@@ -90,7 +90,7 @@ def _plain() -> _Steps:
         raise MalformedResponse("the response is not that of PLAIN")
     identity, login, password = parts
     credentials = _credentials(login, password)
-    if len(identity) > MAX_CREDENTIAL or (identity and _prepared_login(identity) != credentials.login):
+    if identity and _prepared_login(identity) != credentials.login:
         raise NotAcceptable("a login may only act for itself")
     return credentials
 

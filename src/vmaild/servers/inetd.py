@@ -41,7 +41,7 @@ import uvloop
 
 from vmaild.outcome import EX_CONFIG, EX_OK, EX_USAGE
 from vmaild.servers.pop3d import Pop3Session, local_host
-from vmaild.servers.worker import give_up_root, pop3_service
+from vmaild.servers.worker import Shared, give_up_root, pop3_service
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import layout
 from vmaild.store.site import SiteUnusable, load_site
@@ -71,7 +71,7 @@ def main() -> int:
         os.execv(native[0], [os.path.basename(native[0]), *native[1:]])
     give_up_root(site.user)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_session(Pop3Session(pop3_service(where, directory)), connection))
+        runner.run(_session(Pop3Session(pop3_service(where, site, directory, Shared.create(1), 0)), connection))
     return EX_OK
 
 

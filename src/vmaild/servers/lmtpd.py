@@ -17,7 +17,7 @@ from typing import cast
 
 from vmaild import __version__
 from vmaild.delivery.agent import Agent, Order
-from vmaild.outcome import Condition, Deferred, Outcome, Rejected
+from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.protocol.lmtp import (
     Connection,
     ConnectionClosed,
@@ -34,10 +34,17 @@ from vmaild.protocol.lmtp import (
     TransactionReset,
     Wait,
 )
+from vmaild.servers.board import Metric, Row
 from vmaild.store.content import Content
 from vmaild.store.messages import StoreError, StoreFull
 
 log = logging.getLogger("vmaild.lmtp")
+
+_COUNTED: dict[type[Outcome], Metric] = {
+    Delivered: Metric.DELIVERIES_DELIVERED,
+    Deferred: Metric.DELIVERIES_DEFERRED,
+    Rejected: Metric.DELIVERIES_REJECTED,
+}
 
 SILENCE = 300.0
 """Seconds a client may be silent (RFC 5321 4.5.3.2 asks for five minutes)."""
@@ -53,6 +60,7 @@ class LmtpService:
     """The folder for messages too large for memory."""
     hostname: str
     max_size: int
+    row: Row
     sessions: set[LmtpSession] = field(default_factory=set)
 
     def protocol(self, dialect: Dialect) -> Callable[[], LmtpSession]:
@@ -107,6 +115,7 @@ class LmtpSession(asyncio.Protocol):
         if isinstance(peer, tuple) and peer:
             self._client = str(peer[0])
         self._service.sessions.add(self)
+        self._service.row.set(Metric.OPEN_DELIVERIES, len(self._service.sessions))
         self._transport.write(self._core.data_to_send())
 
     def data_received(self, data: bytes) -> None:
@@ -134,6 +143,7 @@ class LmtpSession(asyncio.Protocol):
         """Drop what has not been answered; a thread at work finishes, and closes the content itself."""
         self._core.connection_lost()
         self._service.sessions.discard(self)
+        self._service.row.set(Metric.OPEN_DELIVERIES, len(self._service.sessions))
         if not self.working:
             self._reset()
 
@@ -181,7 +191,10 @@ class LmtpSession(asyncio.Protocol):
                 self._reset()
                 self._sender = sender
             case Recipient():
-                self._core.send(self._accept(event))
+                outcome = self._accept(event)
+                if not isinstance(outcome, Delivered):
+                    self._count([outcome], 0)
+                self._core.send(outcome)
             case DataStarted():
                 self._content = Content(self._service.incoming)
                 self._core.send(Ready())
@@ -228,7 +241,9 @@ class LmtpSession(asyncio.Protocol):
         self._keep(Content.finish)
         content, orders = self._content, self._orders
         if self._failure is not None or content is None:
-            self._core.send([self._failure or Deferred(Condition.INTERNAL)] * len(orders))
+            outcomes: list[Outcome] = [self._failure or Deferred(Condition.INTERNAL)] * len(orders)
+            self._count(outcomes, 0)
+            self._core.send(outcomes)
             self._reset()
             return
         loop = asyncio.get_running_loop()
@@ -242,12 +257,20 @@ class LmtpSession(asyncio.Protocol):
         def back(future: Future[list[Outcome]]) -> None:
             self.working = False
             self.active = time.monotonic()
-            self._core.send(future.result())
+            settled = future.result()
+            self._count(settled, content.size)
+            self._core.send(settled)
             self._reset()
             if self._core.state is not State.CLOSED:
                 self._pump()
 
         self._service.disk.submit(work).add_done_callback(lambda future: loop.call_soon_threadsafe(back, future))
+
+    def _count(self, outcomes: list[Outcome], size: int) -> None:
+        for outcome in outcomes:
+            self._service.row.add(_COUNTED[type(outcome)])
+            if isinstance(outcome, Delivered):
+                self._service.row.add(Metric.OCTETS_DELIVERED, size)
 
     def _trace(self, orders: list[Order]) -> bytes:
         """The Received field (RFC 5321 4.4); recipients are named only where there is but one."""

@@ -1,35 +1,37 @@
 """The POP3 server: pumps between a socket and the protocol core.
 
-The domain of a connection is settled by the address that it came to, before a byte is read. On a shared address
-the login names the domain (`bob@va.toto.fr`, `bob%va.toto.fr`). A login that names another domain than the
+The domain of a connection is settled before a byte is read: by the address that it came to, or that a named
+proxy says it came to; then by the name that the client asks for in its TLS handshake. On a shared address the
+login names the domain (`bob@va.toto.fr`, `bob%va.toto.fr`). A login that names another domain than the
 connection's fails exactly as a wrong password does.
 
-One object for each connection, no coroutine: what can be answered at once is answered within `data_received`;
-hashing a password, and listing or clearing out a large mailbox, happens in threads.
+One object for each connection, no coroutine but for the TLS handshake: what can be answered at once is answered
+within `data_received`; hashing a password, and listing or clearing out a large mailbox, happens in threads.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import time
-from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from typing import BinaryIO, TypeVar, cast
 
 from vmaild import __version__
-from vmaild.address import AddressError, canonical_domain, fold
-from vmaild.auth.passwords import NOBODY, verify
+from vmaild.auth.connections import Connections
 from vmaild.core.directory import LookupFailed
-from vmaild.protocol.pop3 import (
+from vmaild.core.site import Pop3Settings, is_among
+from vmaild.protocol.pop3 import Connection
+from vmaild.protocol.pop3_capabilities import Settings
+from vmaild.protocol.pop3_events import (
     Answer,
     CheckPassword,
     CloseReason,
     Commit,
     Committed,
-    Connection,
     ConnectionClosed,
     Event,
     LoginRefused,
@@ -42,10 +44,16 @@ from vmaild.protocol.pop3 import (
     PasswordAccepted,
     ReadMessage,
     ResponseCode,
+    StartTls,
     State,
+    TlsReady,
+    TlsUnavailable,
     Wait,
     WholeMessage,
 )
+from vmaild.servers.board import CLOSED, Metric, Row
+from vmaild.servers.logins import Attempt, Logins
+from vmaild.servers.tls import Certificates
 from vmaild.store.directory import DirectoryStore, canonical_address
 from vmaild.store.messages import Mailbox, Maildrop, MaildropBusy, MessageGone, MessageStore, StoreError
 
@@ -55,21 +63,30 @@ AUTOLOGOUT = 600.0
 """Seconds of silence (RFC 1939 section 3: at least ten minutes)."""
 LOGIN_TIME = 60.0
 """Seconds of silence before a login."""
+HANDSHAKE_TIME = 30.0
+"""Seconds for a TLS handshake."""
 _WHOLE = 256 * 1024
 """Octets up to which a message is read and sent in one piece; also the piece of a larger one."""
-_MAX_CHECKS = 256
-"""Passwords waiting to be checked; beyond it a client is told to come again."""
 _FEW = 64
 """Deletions that are carried out at once rather than in a thread."""
 
 T = TypeVar("T")
 
-_WRONG = LoginRefused(ResponseCode.AUTH, "wrong login or password")
-_TRY_LATER = LoginRefused(ResponseCode.SYS_TEMP, "cannot look you up now, try again later")
-_TOO_BUSY = LoginRefused(ResponseCode.SYS_TEMP, "too many logins at the moment, try again later")
-_DISABLED = LoginRefused(ResponseCode.SYS_TEMP, "this domain is not in service now")
 _IN_USE = LoginRefused(ResponseCode.IN_USE, "another session has this mailbox")
 _NO_MAILBOX = LoginRefused(ResponseCode.SYS_TEMP, "cannot open your mailbox now, try again later")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """Where a connection comes from and what it came to, as the socket or a named proxy says."""
+
+    client: str
+    """Address, canonical; empty for a local socket."""
+    here: str
+    authority: str | None = None
+    """The name that a proxy was asked for by its client."""
+    tls: bool = False
+    """Whether the client speaks TLS, with the proxy."""
 
 
 @dataclass(slots=True)
@@ -78,17 +95,27 @@ class Pop3Service:
 
     directory: DirectoryStore
     messages: MessageStore
-    hashing: Executor
-    """Few threads: a hash keeps a core busy."""
+    logins: Logins
     disk: Executor
+    certificates: Certificates
+    connections: Connections
+    row: Row
+    number: int
+    """Of the worker's row."""
+    site: Pop3Settings
+    trusted: tuple[str, ...]
+    """Addresses and networks whose connections are not limited."""
     sessions: set[Pop3Session] = field(default_factory=set)
-    checks: int = 0
-    """Passwords being checked or waiting for it."""
-    counts: Counter[str] = field(default_factory=Counter)
 
     def __call__(self) -> Pop3Session:
         """The protocol of a new connection."""
         return Pop3Session(self)
+
+    def is_ours(self, arrival: Arrival) -> bool:
+        """Whether a connection is for a virtual domain, and not for the main domain of the host."""
+        named = arrival.authority and self.directory.domain_named(arrival.authority)
+        shared = arrival.here in self.site.shared_addresses
+        return bool(named) or shared or self.directory.domain_at(arrival.here) is not None
 
     def log_out_the_silent(self) -> None:
         """Close what has been silent for too long; called every few seconds."""
@@ -96,48 +123,68 @@ class Pop3Service:
         for session in list(self.sessions):
             limit = LOGIN_TIME if session.state is State.AUTHORIZATION else AUTOLOGOUT
             if now - session.active > limit and not session.working:
-                session.close("")
+                session.end(Metric.CLOSED_SILENT)
 
     def drain(self, *, now: bool) -> None:
         """Let no session begin; with `now` end those that are in progress, deleting nothing."""
         for session in list(self.sessions):
             if now or session.state is State.AUTHORIZATION:
-                session.close("server is going down, try again later")
+                session.end(Metric.CLOSED_BY_SERVER, "server is going down, try again later")
+
+    def settings(self, *, stls: bool, plain: bool) -> Settings:
+        """What the protocol is to offer."""
+        return _SETTINGS[stls, plain, self.site.login_delay]
+
+
+class _AllSettings(dict[tuple[bool, bool, int], Settings]):
+    """One object for each combination, made when it is first needed."""
+
+    def __missing__(self, key: tuple[bool, bool, int]) -> Settings:
+        stls, plain, delay = key
+        self[key] = Settings(
+            stls=stls,
+            plain_logins=plain,
+            mechanisms=("PLAIN", "LOGIN"),
+            utf8=True,
+            lang=True,
+            last=True,
+            login_delay=delay,
+        )
+        return self[key]
+
+
+_SETTINGS = _AllSettings()
 
 
 class Pop3Session(asyncio.Protocol):
     """One connection."""
 
     __slots__ = (
-        "_client",
-        "_core",
-        "_domain",
-        "_file",
-        "_gone",
-        "_mailbox",
-        "_maildrop",
-        "_reading",
-        "_transport",
-        "_writable",
-        "active",
-        "service",
-        "working",
+        "_arrival", "_client", "_core", "_deleted", "_domain", "_file", "_gone", "_mailbox",
+        "_maildrop", "_messages", "_octets", "_private", "_reading", "_slot", "_tls", "_transport",
+        "_why", "_writable", "active", "service", "working",
     )  # fmt: skip
 
-    def __init__(self, service: Pop3Service) -> None:
+    def __init__(self, service: Pop3Service, arrival: Arrival | None = None) -> None:
+        """`arrival`: what is known already; None: the socket tells."""
         self.service = service
         self._core: Connection
         self._transport: asyncio.Transport
-        self._domain: str | None = None
+        self._arrival = arrival
         self._client = ""
+        self._domain: str | None = None
+        self._tls = self._private = False
         self._mailbox: Mailbox | None = None
         self._maildrop: Maildrop | None = None
         self._file: BinaryIO | None = None
+        self._slot = -1
+        self._why: Metric | None = None
+        self._messages = self._octets = self._deleted = 0
         self._reading = self._writable = True
         self._gone = False
         self.active = time.monotonic()
         self.working = False
-        """Whether a thread is at work for this session."""
+        """Whether a thread, a delay or a handshake is to be waited for."""
 
     @property
     def state(self) -> State:
@@ -149,12 +196,16 @@ class Pop3Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Settle the domain, greet."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
-        self._client = local_host(transport.get_extra_info("peername"))
-        here = local_host(transport.get_extra_info("sockname"))
-        self._domain = self.service.directory.domain_at(here) if here else None
-        self._core = Connection(self._domain, __version__)
+        arrival = self._arrival or Arrival(
+            local_host(transport.get_extra_info("peername")), local_host(transport.get_extra_info("sockname"))
+        )
+        under_tls = transport.get_extra_info("ssl_object")
+        self._tls = arrival.tls or under_tls is not None
+        self._client = arrival.client
+        self._private = self._tls or _is_loopback(self._client)
+        self._domain = self._domain_of(arrival, under_tls)
         self.service.sessions.add(self)
-        self._transport.write(self._core.data_to_send())
+        self._begin()
 
     def data_received(self, data: bytes) -> None:
         """Take what the client said."""
@@ -166,7 +217,7 @@ class Pop3Session(asyncio.Protocol):
         """The client has said all it will; it may still read."""
         self._core.receive_data(b"")
         self._pump()
-        return True
+        return not self._tls  # TLS has no half-closed connections
 
     def pause_writing(self) -> None:
         """The client reads more slowly than we write: wait, hold nothing more for it."""
@@ -182,19 +233,105 @@ class Pop3Session(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Delete nothing, let the next session in."""
+        if self._gone:
+            return
         self._gone = True
         self._core.connection_lost()
-        self.service.sessions.discard(self)
+        service = self.service
+        service.sessions.discard(self)
+        service.connections.closed(service.number, self._client)
+        why = self._why or Metric.CLOSED_BY_CLIENT
+        service.row.leave(self._slot, why)
+        log.info(
+            "session user=%s domain=%s client=%s tls=%s messages=%d octets=%d deleted=%d end=%s",
+            self._mailbox or "-", self._domain or "-", self._client or "local", "yes" if self._tls else "no",
+            self._messages, self._octets, self._deleted, why.name.lower().removeprefix("closed_"),
+        )  # fmt: skip
         if not self.working:
             self._release()
 
-    def close(self, text: str) -> None:
-        """End the session from our side (empty: without a word), deleting nothing."""
-        self._core.close(text, ResponseCode.SYS_TEMP)
-        if self._writable:
-            self._pump()
-        else:
+    def end(self, why: Metric, text: str = "") -> None:
+        """End the session from our side (no text: without a word), deleting nothing."""
+        self._why = why
+        if not self._writable:
             self._transport.abort()  # a client that does not read would keep us for ever
+            return
+        self._core.close(text, ResponseCode.SYS_TEMP)
+        self._pump()
+
+    # -- the beginning
+
+    def _domain_of(self, arrival: Arrival, under_tls: ssl.SSLObject | None) -> str | None:
+        """The domain of a connection: by its address, else by the name that its client asked for."""
+        service = self.service
+        domain = service.directory.domain_at(arrival.here) if arrival.here else None
+        if domain is None and under_tls is not None:
+            domain = service.certificates.named(under_tls)
+        if domain is None and arrival.authority:
+            domain = service.directory.domain_named(arrival.authority)
+        return domain
+
+    def _begin(self) -> None:
+        service = self.service
+        self._slot = service.row.enter(self._client, self._domain or "", time.time(), tls=self._tls)
+        limit = service.site.max_connections_per_address
+        count = service.connections.opened(service.number, self._client)
+        if limit and count > limit and not is_among(self._client, service.trusted):
+            service.row.add(Metric.CONNECTIONS_REFUSED)
+            self._greet(b"-ERR [SYS/TEMP] too many connections from your address\r\n")
+            self.end(Metric.CLOSED_BY_SERVER)
+        else:
+            self._greet()
+
+    def _greet(self, instead: bytes = b"") -> None:
+        self._core = Connection(self._domain, __version__, self._settings(), tls=self._tls)
+        greeting = self._core.data_to_send()
+        self._transport.write(instead or greeting)
+
+    def _settings(self) -> Settings:
+        """What is offered: STLS where there is a certificate, passwords in clear where they are allowed."""
+        service = self.service
+        stls = not self._tls and service.certificates.context(self._domain) is not None
+        plain = self._private or self._domain is None  # the login tells which domain decides
+        if not plain and self._domain is not None:
+            try:
+                domain = service.directory.find(self._domain)
+                plain = domain is not None and domain.definition.plain_logins
+            except LookupFailed as failure:
+                log.error("%s: %s", self._client, failure)
+        return service.settings(stls=stls, plain=plain)
+
+    def _upgrade(self, context: ssl.SSLContext) -> None:
+        """Begin TLS after STLS."""
+        self.working = True
+        self._transport.pause_reading()
+        loop = asyncio.get_running_loop()
+
+        async def handshake() -> None:
+            upgraded = None
+            try:
+                upgraded = await loop.start_tls(
+                    self._transport, self, context, server_side=True, ssl_handshake_timeout=HANDSHAKE_TIME
+                )
+            except (OSError, asyncio.CancelledError) as error:
+                log.info("TLS with %s failed: %s", self._client, error)
+            self.working = False
+            self.active = time.monotonic()
+            under_tls = upgraded.get_extra_info("ssl_object") if upgraded else None
+            if upgraded is None or under_tls is None:
+                self._transport.abort()
+                self.connection_lost(None)
+                return
+            self._transport = upgraded
+            self._domain = self._domain or self.service.certificates.named(under_tls)
+            self._tls = self._private = self._reading = True
+            self.service.row.secure(self._slot, self._domain or "")
+            self._core.tls_started(self._domain)
+            self._pump()
+
+        task = loop.create_task(handshake())
+        _HANDSHAKES.add(task)
+        task.add_done_callback(_HANDSHAKES.discard)
 
     # -- inside
 
@@ -210,35 +347,50 @@ class Pop3Session(asyncio.Protocol):
                 if event is not Wait.SEND_FIRST:
                     break
             elif isinstance(event, ConnectionClosed):
-                self._end(event)
+                self._end(core, event)
                 return
+            elif isinstance(event, StartTls):
+                if not self._start_tls(core):
+                    return
             else:
-                self._carry_out(event)
+                self._carry_out(core, event)
         reading = core.data_wanted and self._writable
         if reading != self._reading and not transport.is_closing():
             self._reading = reading
             (transport.resume_reading if reading else transport.pause_reading)()
 
-    def _carry_out(self, event: Event) -> None:
+    def _start_tls(self, core: Connection) -> bool:
+        """Answer STLS; whether the dialogue goes on in clear."""
+        context = self.service.certificates.context(self._domain)
+        if context is None:
+            core.send(TlsUnavailable())
+            return True
+        core.send(TlsReady())
+        self._transport.write(core.data_to_send())
+        self._upgrade(context)
+        return False
+
+    def _carry_out(self, core: Connection, event: Event) -> None:
         match event:
             case CheckPassword(login, password):
-                self._check_password(login, password)
+                self._check_password(core, login, password)
             case OpenMaildrop():
                 assert self._mailbox is not None
                 if self.service.messages.is_at_hand(self._mailbox):
-                    self._maildrop_opened(self._open_maildrop())
+                    self._maildrop_opened(self._open_maildrop(self._mailbox))
                 else:
-                    self._in_thread(self.service.disk, self._open_maildrop, self._maildrop_opened)
+                    mailbox = self._mailbox
+                    self._in_thread(lambda: self._open_maildrop(mailbox), self._maildrop_opened)
             case ReadMessage(index, lines):
-                self._read(index, lines)
+                self._read(core, index, lines)
             case Commit(deleted):
                 self._commit(deleted)
 
-    def _end(self, event: ConnectionClosed) -> None:
-        data = self._core.data_to_send()
+    def _end(self, core: Connection, event: ConnectionClosed) -> None:
+        data = core.data_to_send()
         if data:
             self._transport.write(data)
-        self.service.counts[event.reason.name] += 1
+        self._why = self._why or CLOSED[event.reason]
         if event.reason is CloseReason.BROKEN_MESSAGE:
             # Bytes still on their way would look like a whole message to a client that does not count.
             self._transport.abort()
@@ -253,110 +405,90 @@ class Pop3Session(asyncio.Protocol):
             self._maildrop.close()
             self._maildrop = None
 
-    def _in_thread(self, executor: Executor, work: Callable[[], T], then: Callable[[T], None]) -> None:
+    def _in_thread(self, work: Callable[[], T], then: Callable[[T], None]) -> None:
         """Do what blocks in a thread, and go on with its result in the event loop."""
         loop = asyncio.get_running_loop()
         self.working = True
+        future = self.service.disk.submit(work)
+        future.add_done_callback(lambda future: loop.call_soon_threadsafe(self._back, future, then))
 
-        def back(future: Future[T]) -> None:
-            self.working = False
-            self.active = time.monotonic()
-            try:
-                then(future.result())
-            except Exception:
-                log.exception("%s: session failed", self._mailbox or self._client)
-                self._core.close("internal error, try again later", ResponseCode.SYS_TEMP)
-            if self._gone:
-                self._release()
-            else:
-                self._pump()
-
-        executor.submit(work).add_done_callback(lambda future: loop.call_soon_threadsafe(back, future))
+    def _back(self, future: Future[T], then: Callable[[T], None]) -> None:
+        self.working = False
+        self.active = time.monotonic()
+        try:
+            then(future.result())
+        except Exception:
+            log.exception("%s: session failed", self._mailbox or self._client)
+            self.end(Metric.CLOSED_BY_SERVER, "internal error, try again later")
+        if self._gone:
+            self._release()
+        else:
+            self._pump()
 
     # -- login
 
-    def _check_password(self, login: str, password: bytes) -> None:
-        service = self.service
-        if service.checks >= _MAX_CHECKS:
-            self._core.send(_TOO_BUSY)
-            return
-        try:
-            mailbox, hashed, serves = self._look_up(login)
-        except LookupFailed as failure:
-            log.error("login from %s: %s", self._client, failure)
-            self._core.send(_TRY_LATER)
-            return
-        service.checks += 1
+    def _check_password(self, core: Connection, login: str, password: bytes) -> None:
+        attempt = Attempt(login, password, self._domain, self._client, self._private, lambda: not self._gone)
 
-        def checked(right: bool) -> None:
-            service.checks -= 1
-            if not right or mailbox is None:
-                log.info("login failed: %r from %s", login, self._client)
-                self._core.send(_WRONG)
-            elif not serves:
-                self._core.send(_DISABLED)
+        def done(result: Mailbox | LoginRefused) -> None:
+            if isinstance(result, LoginRefused):
+                core.send(result)
             else:
-                self._mailbox = mailbox
-                self._core.send(PasswordAccepted())
+                self._mailbox = result
+                core.send(PasswordAccepted())
+            if self.working:  # told later than at once: nobody pumps
+                self.working = False
+                self.active = time.monotonic()
+                if not self._gone:
+                    self._pump()
 
-        self._in_thread(service.hashing, lambda: verify(password, hashed), checked)
+        if not self.service.logins.check(attempt, done):
+            self.working = True
 
-    def _look_up(self, login: str) -> tuple[Mailbox | None, str, bool]:
-        """The mailbox of a login (None: there is none), the hash to check, whether its domain serves.
-
-        Where there is no such login the hash is somebody else's, so that the answer takes as long.
-        Raises LookupFailed.
-        """
-        directory = self.service.directory
-        name, domain_name = _split_login(login, self._domain)
-        domain = directory.find(domain_name) if domain_name else None
-        if domain is not None and self._domain in (None, domain.name):
-            account = domain.accounts.get(fold(name))
-            entry = directory.password_of(domain.name, name) if account else None
-            if account is not None and entry is not None:
-                expired = entry.expires is not None and entry.expires * 86400 <= time.time()
-                if entry.password and not (entry.locked or expired):
-                    return Mailbox(domain.name, account.login), entry.password, not domain.definition.disabled
-        there = self._domain or (domain.name if domain else "")
-        return None, (directory.any_password(there) if there else "") or NOBODY, False
-
-    def _open_maildrop(self) -> Maildrop | LoginRefused:
-        assert self._mailbox is not None
+    def _open_maildrop(self, mailbox: Mailbox) -> Maildrop | LoginRefused:
         try:
-            return self.service.messages.open_maildrop(self._mailbox)
+            return self.service.messages.open_maildrop(mailbox)
         except MaildropBusy:
             return _IN_USE
         except StoreError as failure:
-            log.error("%s: %s", self._mailbox, failure)
+            log.error("%s: %s", mailbox, failure)
             return _NO_MAILBOX
 
     def _maildrop_opened(self, opened: Maildrop | LoginRefused) -> None:
+        assert self._mailbox is not None
         if isinstance(opened, LoginRefused):
+            self.service.row.add(Metric.LOGINS_DEFERRED)
             self._core.send(opened)
             return
         self._maildrop = opened
+        if not self._gone:
+            self.service.row.log_in(self._slot, self._mailbox.domain, self._mailbox.login)
         self._core.send(MaildropOpened(opened.sizes, opened.uids))
 
     # -- messages
 
-    def _read(self, index: int, lines: int | None) -> None:
+    def _read(self, core: Connection, index: int, lines: int | None) -> None:
         maildrop = self._maildrop
         assert maildrop is not None
         try:
             file = maildrop.open_message(index)
         except MessageGone:
-            self._core.send(MessageUnreadable("this message has been removed meanwhile"))
+            core.send(MessageUnreadable("this message has been removed meanwhile"))
             return
         except (StoreError, OSError) as failure:
             log.error("%s: %s", self._mailbox, failure)
-            self._core.send(MessageUnreadable("cannot read this message now", ResponseCode.SYS_TEMP))
+            core.send(MessageUnreadable("cannot read this message now", ResponseCode.SYS_TEMP))
             return
+        self._messages += 1
+        octets = 0 if lines is not None else maildrop.sizes[index]
+        self._octets += octets
+        self.service.row.retrieve(self._slot, octets)
         if maildrop.sizes[index] <= _WHOLE:
             with file:
-                self._core.send(_read_whole(file, f"{self._mailbox}"))
+                core.send(_read_whole(file, f"{self._mailbox}"))
             return
         self._file = file
-        self._core.send(MessageStarted())
+        core.send(MessageStarted())
         self._send_more()
 
     def _send_more(self) -> None:
@@ -390,14 +522,17 @@ class Pop3Session(asyncio.Protocol):
     def _commit(self, deleted: tuple[int, ...]) -> None:
         maildrop = self._maildrop
         assert maildrop is not None
+        self._deleted = len(deleted)
         if len(deleted) > _FEW:
-            self._in_thread(self.service.disk, lambda: maildrop.delete(deleted), self._committed)
+            self._in_thread(lambda: maildrop.delete(deleted), self._committed)
         else:
             self._committed(maildrop.delete(deleted) if deleted else 0)
 
     def _committed(self, failed: int) -> None:
         # Before the answer: a client that has read it may log in again at once.
         self._release()
+        self._deleted -= failed
+        self.service.row.add(Metric.MESSAGES_DELETED, self._deleted)
         self._core.send(Committed(failed))
 
 
@@ -417,14 +552,10 @@ def local_host(name: object) -> str:
     return ""
 
 
-def _split_login(login: str, domain: str | None) -> tuple[str, str]:
-    """A login as (name, canonical domain); the domain is empty where neither login nor connection tells it."""
-    name, mark, named = login.rpartition("@")
-    if not mark:
-        name, mark, named = login.rpartition("%")
-    if not mark:
-        return login, domain or ""
-    try:
-        return name, canonical_domain(named)
-    except AddressError:
-        return name, ""
+def _is_loopback(address: str) -> bool:
+    """Whether nobody can listen in between: the machine itself."""
+    return address.startswith("127.") or address in {"::1", ""}
+
+
+_HANDSHAKES: set[asyncio.Task[None]] = set()
+"""Under way: the event loop itself holds tasks only weakly."""

@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vmaild.core.site import Listen, Site
-from vmaild.protocol.lmtp import Dialect
-from vmaild.servers import worker
+from vmaild.core.site import LIVE_VIEW, Listen, Site
+from vmaild.servers import metrics as _imported_before_the_fork  # noqa: F401  workers share what it loads
+from vmaild.servers import passthrough, worker
 from vmaild.servers.listeners import BindError, bind
-from vmaild.servers.worker import Door, Role
+from vmaild.servers.worker import Door, Post, Role, ServeError, Shared, Speech
 from vmaild.store.atomic import make_folders
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
@@ -35,10 +35,8 @@ _SIGNALS = {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD}
 _MAX_PAUSE = 10.0
 """Seconds between attempts to start a worker that dies at once."""
 _READY_TIME = 30.0
-
-
-class ServeError(Exception):
-    """The servers cannot be started; the text says why and what to do."""
+MAX_WORKERS = 64
+"""At the same time, those of a generation that drains included."""
 
 
 @dataclass(slots=True)
@@ -49,6 +47,7 @@ class _Worker:
     number: int
     generation: int
     started: float
+    row: int
     deaths: int = 0
     """Of workers in this place that died right after their start, one after the other."""
 
@@ -68,7 +67,7 @@ class Supervisor:
     layout: Layout
     site: Site
     directory: FileDirectory
-    listeners: dict[tuple[str, Listen], list[socket.socket]] = field(default_factory=dict)
+    listeners: dict[tuple[Speech, Listen], list[socket.socket]] = field(default_factory=dict)
     workers: dict[int, _Worker] = field(default_factory=dict)
     vacancies: list[_Vacancy] = field(default_factory=list)
     generation: int = 0
@@ -76,13 +75,27 @@ class Supervisor:
     """A pipe whose writing end only the supervisor has: its end tells workers that they are alone."""
     lock: int = -1
     """The descriptor that holds this root's lock."""
+    shared: Shared = field(default_factory=lambda: Shared.create(MAX_WORKERS))
+    native: tuple[socket.socket, socket.socket] | None = None
+    """Between workers and the process that starts the host's own POP3 daemon: their end, its end."""
+    rows: list[int] = field(default_factory=lambda: list(range(MAX_WORKERS)))
+    """Of the shared memory, those that no worker has."""
 
     def bind(self, site: Site) -> None:
         """Listen where `site` says, keeping what is bound already. Raises BindError and then changes nothing."""
-        wanted = {("pop3", listen) for listen in site.pop3.listen}
-        wanted |= {("lmtp", listen) for listen in site.lmtp.listen}
-        wanted |= {("smtp", listen) for listen in site.smtp.listen}
-        fresh: dict[tuple[str, Listen], list[socket.socket]] = {}
+        wanted = {
+            (speech, listen)
+            for speech, places in (
+                (Speech.POP3, site.pop3.listen),
+                (Speech.POP3S, site.pop3.tls_listen),
+                (Speech.LMTP, site.lmtp.listen),
+                (Speech.SMTP, site.smtp.listen),
+                (Speech.METRICS, site.metrics.listen),
+                (Speech.LIVE_VIEW, (LIVE_VIEW,)),
+            )
+            for listen in places
+        }
+        fresh: dict[tuple[Speech, Listen], list[socket.socket]] = {}
         for listen in site.smtp.listen:
             if not (site.smtp.allow_remote or _is_loopback(listen)):
                 raise BindError(
@@ -101,34 +114,46 @@ class Supervisor:
     def staff(self) -> None:
         """Start a new generation of workers."""
         self.generation += 1
-        for role, number in ((Role.POP3, self.site.pop3.workers), (Role.LMTP, self.site.lmtp.workers)):
-            if self.doors(role):
+        native = 1 if self.site.pop3.native else 0
+        for end in self.native or ():
+            end.close()
+        self.native = socket.socketpair() if native else None
+        for role, number in (
+            (Role.NATIVE, native),
+            (Role.POP3, self.site.pop3.workers),
+            (Role.LMTP, self.site.lmtp.workers),
+        ):
+            if role is Role.NATIVE or self.doors(role):
                 for place in range(number):
                     self.start(role, place, 0)
 
     def doors(self, role: Role) -> list[Door]:
         """The listening sockets of a role."""
-        spoken: dict[str, Role | Dialect] = {"pop3": Role.POP3, "lmtp": Dialect.LMTP, "smtp": Dialect.SMTP}
         return [
-            Door(listener, spoken[kind])
-            for (kind, _), listeners in self.listeners.items()
-            if (kind == "pop3") is (role is Role.POP3)
+            Door(listener, speech)
+            for (speech, _), listeners in self.listeners.items()
+            if speech.role is role
             for listener in listeners
         ]
 
     def start(self, role: Role, number: int, deaths: int) -> None:
         """Start one worker and wait until it serves, or has died."""
+        if not self.rows:
+            log.error("no more than %d workers: none is started for %s", MAX_WORKERS, role.value)
+            return
+        row = self.rows.pop(0)
+        self.shared.clear(row)
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            self.become_worker(role, writing)
+            self.become_worker(role, row, writing)
         os.close(writing)
-        self.workers[pid] = _Worker(role, number, self.generation, time.monotonic(), deaths)
+        self.workers[pid] = _Worker(role, number, self.generation, time.monotonic(), row, deaths)
         select.select([reading], [], [], _READY_TIME)
         os.close(reading)
 
-    def become_worker(self, role: Role, ready: int) -> None:
+    def become_worker(self, role: Role, row: int, ready: int) -> None:
         """The child's side of a fork; does not return."""
         status = 1
         try:
@@ -145,7 +170,14 @@ class Supervisor:
             served = {door.listener for door in doors}
             for other in {each for sockets in self.listeners.values() for each in sockets} - served:
                 other.close()
-            worker.run(self.layout, self.site, self.directory, doors, self.lifeline[0], ready)
+            lifeline = self.lifeline[0]
+            channel, daemons = self.native or (None, None)
+            if role is Role.NATIVE and daemons is not None:
+                os.close(ready)
+                passthrough.run(daemons, lifeline, self.site.pop3.native)
+            else:
+                shared = self.layout, self.site, self.directory, self.shared
+                worker.run(Post(*shared, row, doors, lifeline, ready, channel))
             status = 0
         except BaseException:
             log.exception("%s worker failed", role.value)
@@ -161,6 +193,9 @@ class Supervisor:
             if pid == 0:
                 return
             ended = self.workers.pop(pid, None)
+            if ended is not None:
+                self.shared.clear(ended.row)  # what it had open, it has no longer
+                self.rows.insert(0, ended.row)
             if ended is None or ended.generation != self.generation:
                 continue
             log.error("%s worker %d ended (%s), starting another", ended.role.value, pid, _how(status))
@@ -183,8 +218,9 @@ class Supervisor:
             site, findings = load_site(self.layout)
             for finding in findings:
                 log.warning("%s", finding)
+            worker.check_user(site.user)
             self.bind(site)
-        except (SiteUnusable, BindError) as error:
+        except (SiteUnusable, BindError, ServeError) as error:
             log.error("not reloaded: %s", error)
             return
         old = list(self.workers)
@@ -238,6 +274,7 @@ def serve(layout: Layout, *, on_ready: Callable[[Site], None] | None = None) -> 
     site, findings = load_site(layout)
     for finding in findings:
         log.warning("%s", finding)
+    worker.check_user(site.user)
     make_folders(layout.run, 0o755)
     try:
         with exclusive(f"{layout.run}/serve.lock", 0) as lock:
@@ -264,13 +301,13 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
     supervisor.run()
     log.info("ending: sessions in progress may finish")
     supervisor.end()
-    for listen in site.lmtp.listen:
+    for listen in (*site.lmtp.listen, LIVE_VIEW):
         if listen.path:
             os.unlink(layout.path(listen.path))
     return 0
 
 
-def _close(listeners: dict[tuple[str, Listen], list[socket.socket]]) -> None:
+def _close(listeners: dict[tuple[Speech, Listen], list[socket.socket]]) -> None:
     for sockets in listeners.values():
         for listener in sockets:
             listener.close()

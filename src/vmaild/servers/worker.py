@@ -13,6 +13,7 @@ import pwd
 import resource
 import signal
 import socket
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,11 +21,18 @@ from enum import Enum
 
 import uvloop
 
+from vmaild.auth.cache import VerifiedPasswords
+from vmaild.auth.connections import Connections
+from vmaild.auth.throttle import Slots, Throttle
 from vmaild.core.site import Site
 from vmaild.delivery.agent import Agent
 from vmaild.protocol.lmtp import Dialect
+from vmaild.servers.board import Board, Row
 from vmaild.servers.lmtpd import LmtpService
+from vmaild.servers.logins import Logins
 from vmaild.servers.pop3d import Pop3Service
+from vmaild.servers.reception import Reception
+from vmaild.servers.tls import Certificates
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
@@ -43,8 +51,27 @@ _READERS = 4
 class Role(Enum):
     """What a worker serves."""
 
+    NATIVE = "passthrough"
+    """Nothing itself: it starts the host's own POP3 daemon, as root."""
     POP3 = "pop3"
     LMTP = "lmtp"
+    """And SMTP, the metrics and the live view."""
+
+
+class Speech(Enum):
+    """What is spoken at a listening socket, and who serves it."""
+
+    POP3 = Role.POP3
+    POP3S = (Role.POP3, "TLS from the start")
+    LMTP = (Role.LMTP, Dialect.LMTP)
+    SMTP = (Role.LMTP, Dialect.SMTP)
+    METRICS = (Role.LMTP, "metrics")
+    LIVE_VIEW = (Role.LMTP, "live view")
+
+    @property
+    def role(self) -> Role:
+        """Whose it is."""
+        return self.value if isinstance(self.value, Role) else self.value[0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,22 +79,74 @@ class Door:
     """A listening socket and what is spoken there."""
 
     listener: socket.socket
-    protocol: Role | Dialect
+    speech: Speech
+
+
+@dataclass(frozen=True, slots=True)
+class Shared:
+    """Memory that all workers of a machine have in common, made before they are forked."""
+
+    board: Board
+    connections: Connections
+    failures: Slots
+
+    @classmethod
+    def create(cls, rows: int) -> Shared:
+        """For as many workers at the same time."""
+        return cls(Board.create(rows, time.time()), Connections.create(rows), Slots.create())
+
+    def clear(self, row: int) -> None:
+        """Make a row ready for its next worker."""
+        self.board.clear(row)
+        self.connections.clear(row)
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """All that a worker is told."""
+
+    layout: Layout
+    site: Site
+    directory: FileDirectory
+    shared: Shared
+    row: int
+    """Its own of the shared memory."""
+    doors: Sequence[Door]
+    lifeline: int
+    """A pipe that ends when the supervisor is gone."""
+    ready: int
+    """A pipe that takes one byte once the worker serves."""
+    native: socket.socket | None = None
+    """Leads to the process that starts the host's own POP3 daemon; None: there is none."""
 
 
 Service = Pop3Service | LmtpService
 
 
-def run(
-    layout: Layout, site: Site, directory: FileDirectory, doors: Sequence[Door], lifeline: int, ready: int
-) -> None:
-    """Serve until SIGTERM, or until `lifeline` (a pipe from the supervisor) ends; one byte on `ready` when up."""
-    give_up_root(site.user)
+def run(post: Post) -> None:
+    """Serve until SIGTERM, or until the lifeline ends."""
+    give_up_root(post.site.user)
     os.umask(0o077)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(layout, site, directory, doors, lifeline, ready))
+        runner.run(_serve(post))
+
+
+class ServeError(Exception):
+    """The servers cannot be started; the text says why and what to do."""
+
+
+def check_user(user: str) -> None:
+    """See that the mail user exists, before workers try to become it. Raises ServeError."""
+    try:
+        if user:
+            pwd.getpwnam(user)
+    except KeyError:
+        raise ServeError(
+            f"there is no user {user}, whom vmail.toml names; create it (adduser --system --group {user}), "
+            "or set site.user to another"
+        ) from None
 
 
 def give_up_root(user: str) -> None:
@@ -80,21 +159,36 @@ def give_up_root(user: str) -> None:
     os.setuid(entry.pw_uid)
 
 
-def pop3_service(layout: Layout, directory: FileDirectory) -> Pop3Service:
+def pop3_service(layout: Layout, site: Site, directory: FileDirectory, shared: Shared, row: int) -> Pop3Service:
     """The POP3 service of one process."""
+    mine = shared.board.row(row)
+    logins = Logins(
+        directory,
+        ThreadPoolExecutor(max(2, os.cpu_count() or 1), "hash"),
+        Throttle(shared.failures, site.auth),
+        mine,
+        VerifiedPasswords() if site.auth.cache else None,
+        site.pop3.login_delay,
+    )
     return Pop3Service(
         directory,
         MaildirStore(layout.spool),
-        hashing=ThreadPoolExecutor(max(2, os.cpu_count() or 1), "hash"),
-        disk=ThreadPoolExecutor(_READERS, "disk"),
+        logins,
+        ThreadPoolExecutor(_READERS, "disk"),
+        Certificates(directory, layout, site.pop3.certificate),
+        shared.connections,
+        mine,
+        row,
+        site.pop3,
+        site.auth.trusted,
     )
 
 
-def lmtp_service(layout: Layout, site: Site, directory: FileDirectory) -> LmtpService:
+def lmtp_service(layout: Layout, site: Site, directory: FileDirectory, row: Row) -> LmtpService:
     """The LMTP service of one process."""
     agent = Agent(directory, MaildirStore(layout.spool), defer_over_quota=site.delivery.over_quota == "defer")
     writers = ThreadPoolExecutor(_WRITERS, "disk")
-    return LmtpService(agent, writers, layout.incoming, _hostname(), site.delivery.max_size)
+    return LmtpService(agent, writers, layout.incoming, _hostname(), site.delivery.max_size, row)
 
 
 def _hostname() -> str:
@@ -103,40 +197,29 @@ def _hostname() -> str:
     return socket.gethostname() if full.startswith("localhost") else full
 
 
-async def _serve(
-    layout: Layout, site: Site, directory: FileDirectory, doors: Sequence[Door], lifeline: int, ready: int
-) -> None:
+async def _serve(post: Post) -> None:
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
     hurry = asyncio.Event()
     services: list[Service] = []
-    pop3, lmtp = None, None
-    servers = []
-    for door in doors:
-        factory: Callable[[], asyncio.Protocol]
-        if isinstance(door.protocol, Dialect):
-            if lmtp is None:
-                lmtp = lmtp_service(layout, site, directory)
-                services.append(lmtp)
-            factory = lmtp.protocol(door.protocol)
-        else:
-            if pop3 is None:
-                pop3 = pop3_service(layout, directory)
-                services.append(pop3)
-            factory = pop3
-        servers.append(await loop.create_server(factory, sock=door.listener))
+    if any(door.speech.role is Role.POP3 for door in post.doors):
+        services.append(pop3_service(post.layout, post.site, post.directory, post.shared, post.row))
+    else:
+        mine = post.shared.board.row(post.row)
+        services.append(lmtp_service(post.layout, post.site, post.directory, mine))
+    servers = [await _open(door, services[0], post) for door in post.doors]
 
     def told_to_end() -> None:
         (hurry if ending.is_set() else ending).set()
 
     def supervisor_gone() -> None:
-        loop.remove_reader(lifeline)
+        loop.remove_reader(post.lifeline)
         ending.set()
 
     loop.add_signal_handler(signal.SIGTERM, told_to_end)
-    loop.add_reader(lifeline, supervisor_gone)
-    os.write(ready, b"R")
-    os.close(ready)
+    loop.add_reader(post.lifeline, supervisor_gone)
+    os.write(post.ready, b"R")
+    os.close(post.ready)
     sweeping = loop.create_task(_sweep(services))
     await ending.wait()
     sweeping.cancel()
@@ -149,6 +232,34 @@ async def _serve(
         service.drain(now=True)
     # What drain wrote is still to be sent; a client that does not read it gets no more than this.
     await _until_quiet(services, hurry, 1.0)
+
+
+async def _open(door: Door, service: Service, post: Post) -> asyncio.AbstractServer | Reception:
+    """Serve at a door: by the event loop itself, or where more has to be settled first, by a reception."""
+    if isinstance(service, Pop3Service) and (
+        door.speech is Speech.POP3S or post.native is not None or post.site.pop3.proxies
+    ):
+        return Reception(service, door.listener, post.native, tls=door.speech is Speech.POP3S)
+    loop = asyncio.get_running_loop()
+    return await loop.create_server(_factory(door.speech, service, post.shared), sock=door.listener)
+
+
+def _factory(speech: Speech, service: Service, shared: Shared) -> Callable[[], asyncio.Protocol]:
+    """What makes the protocol of a new connection."""
+    from vmaild.servers.metrics import live_view, metrics_page  # noqa: PLC0415  vpop3d starts without them
+
+    match speech, service:
+        case Speech.POP3, Pop3Service():
+            return service
+        case Speech.LMTP, LmtpService():
+            return service.protocol(Dialect.LMTP)
+        case Speech.SMTP, LmtpService():
+            return service.protocol(Dialect.SMTP)
+        case Speech.METRICS, _:
+            return metrics_page(shared.board)
+        case Speech.LIVE_VIEW, _:
+            return live_view(shared.board)
+    raise AssertionError(f"{speech} at the door of {service}")
 
 
 async def _sweep(services: Sequence[Service]) -> None:

@@ -79,7 +79,8 @@ class Content:
     def finish(self) -> None:
         """Say that all of it has come; a last line without a line end gets one."""
         if self._held or not self._whole_line:
-            self._store(self._held + b"\n")
+            # A CR at the very end is content, as it is on the wire, and not half of a line end.
+            self._store(self._held + (b"\r\n" if self._held else b"\n"))
             self._held = b""
         self._parts = [b"".join(self._parts)]
         self._finished = True

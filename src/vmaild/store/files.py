@@ -6,20 +6,25 @@ an unchanged file costs one stat(2).
 
 from __future__ import annotations
 
+import logging
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, NamedTuple, TypeVar
+
+from vmaild.core.findings import Finding, Severity
+
+log = logging.getLogger("vmaild.store")
 
 _RACY_NS = 50_000_000
 """A file written this recently may be written again within the same tick of its clock (as git's index knows):
 what was read of it is used once, and read again the next time."""
 
 
-@dataclass(frozen=True, slots=True)
-class Fingerprint:
-    """What tells one state of a file from another."""
+class Fingerprint(NamedTuple):
+    """What tells one state of a file from another. A tuple: one is made and compared at every look-up."""
 
     inode: int
     size: int
@@ -29,7 +34,24 @@ class Fingerprint:
     owner: int
     group: int
     mode: int
-    settled: bool = field(default=True, compare=False)
+
+    def if_settled(self) -> Fingerprint:
+        """For what is remembered; of a file that may change unseen, one that equals none there will be."""
+        recent = 0 <= time.time_ns() - self.changed < _RACY_NS
+        return self._replace(inode=-1) if recent else self
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Part(Generic[T]):
+    """One file as it was last understood."""
+
+    state: Fingerprint | None
+    """None: there is no such file."""
+    value: T
+    findings: tuple[Finding, ...] = ()
 
 
 class ReadFailed(Exception):
@@ -56,7 +78,7 @@ class Files:
         return None if found is None else _fingerprint(found)
 
     def read(self, path: str) -> tuple[str, Fingerprint] | None:
-        """Text and state of a file; None: there is none. Raises ReadFailed.
+        """Text and state (see if_settled) of a file; None: there is none. Raises ReadFailed.
 
         Bytes that are no UTF-8 come as lone surrogates, so that an edit can write them back unharmed.
         """
@@ -65,27 +87,43 @@ class Files:
             state = self.fingerprint(path)
             return None if content is None or state is None else (_text(content), state)
         try:
-            with open(path, "rb") as file:
-                state = _fingerprint(os.fstat(file.fileno()))
-                return _text(file.read()), state
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                status = os.fstat(fd)
+                return _text(_content(fd, status.st_size)), _fingerprint(status).if_settled()
+            finally:
+                os.close(fd)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
             raise ReadFailed(f"{path}: {error.strerror}") from error
 
-    def names(self, folder: str, suffix: str) -> dict[str, str]:
-        """Names of the files in a folder, by their name without the suffix. Raises ReadFailed."""
+    def stems(self, folder: str, suffix: str) -> Iterator[str]:
+        """Names of the files in a folder without their suffix, in no order, one at a time. Raises ReadFailed."""
+        overlaid = {name: content for name, content in self._overlaid(folder) if name.endswith(suffix)}
         try:
-            found = os.listdir(folder)
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    name = entry.name
+                    if name.endswith(suffix) and name[0] != "." and name not in overlaid:
+                        yield name.removesuffix(suffix)
         except (FileNotFoundError, NotADirectoryError):
-            found = []
+            pass
         except OSError as error:
             raise ReadFailed(f"{folder}: {error.strerror}") from error
-        names = {name for name in found if name.endswith(suffix) and not name.startswith(".")}
+        for name, content in overlaid.items():
+            if content is not None:
+                yield name.removesuffix(suffix)
+
+    def names(self, folder: str, suffix: str) -> dict[str, str]:
+        """Names of the files in a folder, sorted, by their name without the suffix. Raises ReadFailed."""
+        return {stem: stem + suffix for stem in sorted(self.stems(folder, suffix))}
+
+    def _overlaid(self, folder: str) -> Iterator[tuple[str, bytes | None]]:
+        """Names in a folder that the overlay decides on, with their content."""
         for path, content in self.overlay.items():
-            if os.path.dirname(path) == folder and path.endswith(suffix):
-                (names.discard if content is None else names.add)(os.path.basename(path))
-        return {name.removesuffix(suffix): name for name in sorted(names)}
+            if os.path.dirname(path) == folder:
+                yield os.path.basename(path), content
 
     @staticmethod
     def _stat(path: str) -> os.stat_result | None:
@@ -106,9 +144,23 @@ def _fingerprint(found: os.stat_result) -> Fingerprint:
         found.st_uid,
         found.st_gid,
         stat.S_IMODE(found.st_mode),
-        not 0 <= time.time_ns() - found.st_ctime_ns < _RACY_NS,
     )
+
+
+def _content(fd: int, size: int) -> bytes:
+    """All of an open file of about that size. Without the layers of `io`, which cost more than the rest."""
+    parts = []
+    while part := os.read(fd, size + 1):
+        parts.append(part)
+    return b"".join(parts)
 
 
 def _text(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
+
+
+def tell(findings: Sequence[Finding], before: Sequence[Finding]) -> None:
+    """Log what is newly wrong, once."""
+    for finding in findings:
+        if finding not in before:
+            log.log(logging.ERROR if finding.severity is Severity.ERROR else logging.WARNING, "%s", finding)

@@ -11,9 +11,11 @@ import pytest
 
 from vmaild.address import Address
 from vmaild.admin import accounts
-from vmaild.admin.accounts import AccountSettings, parse_name
+from vmaild.admin.accounts import AccountSettings
 from vmaild.admin.door import Door
+from vmaild.admin.names import parse_name
 from vmaild.admin.plan import Mail, Plan, Rerouted
+from vmaild.admin.records import list_users, show_user
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.auth.passwords import verify
 from vmaild.core.directory import ShadowEntry
@@ -108,7 +110,7 @@ def test_no_such_domain_and_no_such_account_are_refused_with_a_remedy(door: Door
     with pytest.raises(Refused, match=r"there is no domain nowhere.example; 'vmail domain list'"):
         accounts.add_user(door, Address("carol", "nowhere.example"), password=None)
     with pytest.raises(Refused, match=r"there is no account carol in va.toto.fr; 'vmail user list va.toto.fr'"):
-        accounts.set_password(door, CAROL, b"x")
+        accounts.set_password(door, CAROL, password=b"x")
 
 
 def test_mail_of_a_former_holder_is_archived_and_nobody_inherits_it(door: Door, layout: Layout) -> None:
@@ -142,7 +144,12 @@ def test_a_removed_account_leaves_its_mail_as_asked(door: Door, layout: Layout, 
     letter = Path(layout.spool, "va.toto.fr", "bob", "new", "1.letter")
     letter.parent.mkdir(parents=True)
     letter.write_text("private\n")
+    vacation = Path(layout.home("va.toto.fr", "bob"), "vacation")
+    vacation.parent.mkdir(parents=True)
+    vacation.write_text("I am away\n")
     plan = accounts.remove_user(door, BOB, mail)
+    assert vacation.exists() is (mail is Mail.KEEP)
+    assert len(list(Path(layout.path("/vhome")).rglob("vacation"))) == (0 if mail is Mail.DELETE else 1)
     assert "bob" not in read(layout.passwd("va.toto.fr"))
     assert "bob" not in read(layout.shadow("va.toto.fr"))
     found = list(Path(layout.spool).rglob("1.letter"))
@@ -151,7 +158,24 @@ def test_a_removed_account_leaves_its_mail_as_asked(door: Door, layout: Layout, 
     if mail is Mail.ARCHIVE:
         assert str(found[0]).startswith(f"{layout.spool}/.archive/va.toto.fr/bob.")
         assert f"archived to {layout.spool}/.archive/va.toto.fr/bob." in str(plan.effects[0])
-    assert plan.rerouted[0] == Rerouted("bob@va.toto.fr", "mailbox bob@va.toto.fr", "refused: No such user here")
+    reply = "automatic reply of bob@va.toto.fr"
+    assert plan.rerouted[0] == Rerouted(
+        "bob@va.toto.fr", f"mailbox bob@va.toto.fr, {reply}", "refused: No such user here"
+    )
+
+
+def test_what_an_interrupted_removal_left_is_cleared_away(door: Door, layout: Layout) -> None:
+    letter = Path(layout.spool, "va.toto.fr", "bob", "new", "1.letter")
+    letter.parent.mkdir(parents=True)
+    letter.write_text("private\n")
+    passwd = Path(layout.passwd("va.toto.fr"))
+    passwd.write_text(passwd.read_text().replace("bob:", "other:"))
+    plan = accounts.remove_user(door, BOB)
+    assert plan.summary == "remove what is left of account bob@va.toto.fr"
+    assert "bob" not in read(layout.shadow("va.toto.fr"))
+    assert not letter.exists()
+    with pytest.raises(Refused, match=r"there is no account bob in va.toto.fr"):
+        accounts.remove_user(door, BOB)
 
 
 def test_removing_tells_whose_mail_from_other_domains_is_lost(door: Door) -> None:
@@ -165,14 +189,14 @@ def test_removing_tells_whose_mail_from_other_domains_is_lost(door: Door) -> Non
 
 def test_quota_is_a_size_or_none_or_the_domains(door: Door, layout: Layout) -> None:
     Path(layout.definition("va.toto.fr")).write_text('quota = "10M"\n')
-    assert accounts.show_user(door, BOB).quota == 10 << 20
+    assert show_user(door, BOB).quota == 10 << 20
     for given, quota, written in (
         ("50M", 50 << 20, "quota=50M"),
         ("none", 0, "quota=0"),
         ("default", 10 << 20, ""),
     ):
         accounts.set_user(door, BOB, AccountSettings(quota=given))
-        assert accounts.show_user(door, BOB).quota == quota
+        assert show_user(door, BOB).quota == quota
         assert (written or "quota") in read(layout.passwd("va.toto.fr")) or not written
 
 
@@ -180,7 +204,7 @@ def test_a_locked_account_keeps_its_password_for_when_it_is_unlocked(door: Door)
     before = password_of(door, BOB).password
     accounts.set_user(door, BOB, AccountSettings(locked=True))
     assert password_of(door, BOB).password == "!" + before
-    assert accounts.show_user(door, BOB).locked
+    assert show_user(door, BOB).locked
     assert not accounts.set_user(door, BOB, AccountSettings(locked=True)).changes
     accounts.set_user(door, BOB, AccountSettings(locked=False))
     assert password_of(door, BOB).password == before
@@ -188,7 +212,7 @@ def test_a_locked_account_keeps_its_password_for_when_it_is_unlocked(door: Door)
 
 def test_a_new_password_does_not_unlock_a_suspended_account(door: Door) -> None:
     accounts.set_user(door, BOB, AccountSettings(locked=True))
-    plan = accounts.set_password(door, BOB, b"new")
+    plan = accounts.set_password(door, BOB, password=b"new")
     assert plan.warnings == ("bob@va.toto.fr stays locked until 'vmail user set --unlock'",)
     assert not verify(b"new", password_of(door, BOB).password)
     accounts.set_user(door, BOB, AccountSettings(locked=False))
@@ -199,7 +223,7 @@ def test_an_account_without_a_password_cannot_be_unlocked_but_gets_one(door: Doo
     add_carol(door)
     with pytest.raises(Refused, match=r"carol@va.toto.fr has no password; set one"):
         accounts.set_user(door, CAROL, AccountSettings(locked=False))
-    accounts.set_password(door, CAROL, b"first")
+    accounts.set_password(door, CAROL, password=b"first")
     assert verify(b"first", password_of(door, CAROL).password)
 
 
@@ -207,7 +231,7 @@ def test_no_password_and_no_hash_is_shown_or_logged(door: Door, layout: Layout) 
     Path(layout.passwd("va.toto.fr")).write_text("bob:$1$old$hash:1:1::/h:/s\nalice:x:2:2::/h:/s\n")
     plans = [
         add_carol(door, password=b"s3cret-word"),
-        accounts.set_password(door, BOB, b"s3cret-word"),
+        accounts.set_password(door, BOB, password=b"s3cret-word"),
         accounts.set_user(door, BOB, AccountSettings(full_name="Robert", locked=True)),
         accounts.remove_user(door, CAROL, Mail.DELETE),
     ]
@@ -249,7 +273,7 @@ def test_others_may_neither_see_nor_change(door_of: Callable[[str], Door], layou
         with pytest.raises(Refused, match=f"{principal} may not change accounts of {domain}; ask"):
             accounts.add_user(somebody, Address("carol", domain), password=None)
         with pytest.raises(Refused, match=f"{principal} may not see {domain}"):
-            accounts.list_users(somebody, domain)
+            list_users(somebody, domain)
     assert not list(Path(layout.run).iterdir()), "not even a lock is taken"
 
 
@@ -258,7 +282,7 @@ def test_a_stranger_cannot_tell_a_domain_of_another_from_none(door_of: Callable[
     told = []
     for domain in ("vb.toto.fr", "vz.toto.fr"):
         with pytest.raises(Refused) as refused:
-            accounts.show_user(stranger, Address("bob", domain))
+            show_user(stranger, Address("bob", domain))
         told.append(re.sub(domain, "DOMAIN", str(refused.value)))
     assert told[0] == told[1]
 
@@ -283,7 +307,7 @@ def test_lists_are_sorted_and_say_who_may_log_in(door: Door, layout: Layout) -> 
     add_carol(door)
     with open(layout.passwd("va.toto.fr"), "a", encoding="ascii") as file:
         file.write("zoe:x:1:1::/h:/s\n")
-    records = accounts.list_users(door, "va.toto.fr")
+    records = list_users(door, "va.toto.fr")
     assert [record.account.login for record in records] == ["alice", "bob", "carol", "zoe"]
     assert [record.has_password for record in records] == [True, True, False, False]
     assert records[0].address == "alice@va.toto.fr"

@@ -12,6 +12,7 @@ from vmaild.address import Address
 from vmaild.admin import accounts, aliases, domains
 from vmaild.admin.domains import DomainSettings
 from vmaild.admin.door import Door
+from vmaild.admin.names import parse_domain
 from vmaild.admin.plan import Mail, Plan
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.core.directory import FallbackToName
@@ -133,7 +134,7 @@ def test_what_makes_no_sense_is_wrong_usage_and_changes_nothing(
 @pytest.mark.parametrize("name", ["../x", "a/b", "", "-x.fr", "[127.0.0.1]", "a..b"])
 def test_a_name_that_is_no_domain_is_wrong_usage(name: str) -> None:
     with pytest.raises(Misused):
-        domains.parse_domain(name)
+        parse_domain(name)
 
 
 def test_a_name_too_long_for_a_file_is_wrong_usage(door: Door) -> None:
@@ -191,6 +192,17 @@ def test_a_damaged_definition_is_not_edited_but_can_be_removed(door: Door, layou
     assert domains.list_domains(door)[0].problem
     domains.remove_domain(door, "va.toto.fr")
     assert [record.name for record in domains.list_domains(door)] == ["vb.toto.fr"]
+
+
+def test_while_the_last_good_definition_is_in_force_the_damaged_one_is_not_edited(
+    door: Door, layout: Layout
+) -> None:
+    Path(layout.last_good, "va.toto.fr.toml").write_text('quota = "10M"\n')
+    Path(layout.definition("va.toto.fr")).write_text("# ours\nfallback = bob\n")
+    assert accounts.add_user(door, Address("carol", "va.toto.fr"), password=None).carried_out
+    with pytest.raises(Refused, match=r"va.toto.fr.toml:2: .*by hand first"):
+        domains.set_domain(door, "va.toto.fr", DomainSettings(quota="20M"))
+    assert definition(layout) == "# ours\nfallback = bob\n"
 
 
 def test_removing_a_domain_archives_everything_so_that_it_can_be_brought_back(door: Door, layout: Layout) -> None:

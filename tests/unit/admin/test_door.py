@@ -30,7 +30,7 @@ TEAM = Address("team", "va.toto.fr")
 CHANGES: dict[str, Callable[[Door, bool], Plan]] = {
     "user add": lambda door, dry: accounts.add_user(door, Address("c", "va.toto.fr"), password=None, dry_run=dry),
     "user set": lambda door, dry: accounts.set_user(door, BOB, AccountSettings("Bob", "1M", True), dry_run=dry),
-    "user passwd": lambda door, dry: accounts.set_password(door, BOB, b"new", dry_run=dry),
+    "user passwd": lambda door, dry: accounts.set_password(door, BOB, password=b"new", dry_run=dry),
     "user remove": lambda door, dry: accounts.remove_user(door, BOB, dry_run=dry),
     "alias add": lambda door, dry: aliases.add_alias(door, Address("s", "va.toto.fr"), ["bob"], dry_run=dry),
     "alias set": lambda door, dry: aliases.set_alias(door, TEAM, ["bob", "nobody"], dry_run=dry),
@@ -154,7 +154,7 @@ def test_the_door_reads_vmail_toml(layout: Layout) -> None:
 @pytest.mark.parametrize(
     ("number", "remedy"),
     [
-        (errno.EACCES, "run it as root, or as a user who may write there"),
+        (errno.EACCES, "run it as root, or as a user who has access"),
         (errno.ENOSPC, "free some space, then run it again"),
         (errno.EROFS, "mount the file system for writing, then run it again"),
         (errno.ENAMETOOLONG, "choose a shorter name"),

@@ -58,6 +58,12 @@ def test_a_co_administrator_learns_nothing_of_other_domains(
     assert plan.warnings == ()
 
 
+def test_a_line_that_only_moves_up_is_no_change(door: Door, layout: Layout) -> None:
+    Path(layout.aliases("va.toto.fr")).write_text('sales: bob\nreport: "|/usr/bin/report"\n')
+    plan = aliases.remove_alias(door, Address("sales", "va.toto.fr"))
+    assert [each.address for each in plan.rerouted] == ["sales@va.toto.fr"]
+
+
 def test_full_names_are_names_too(door: Door, layout: Layout) -> None:
     Path(layout.passwd("va.toto.fr")).write_text("bob:x:1:1:Bob Martin:/h:/s\nalice:x:1:1::/h:/s\n")
     plan = domains.set_domain(door, "va.toto.fr", DomainSettings(match_full_name=True), dry_run=True)

@@ -95,6 +95,12 @@ def test_where_there_is_no_room_the_one_unused_for_longest_goes() -> None:
     assert verified.knows(VA, "d", b"x", OLD)
 
 
+def test_with_a_limit_of_nought_nothing_is_remembered() -> None:
+    verified = VerifiedPasswords(limit=0)
+    verified.remember(VA, "bob", b"bob-va", OLD)
+    assert not verified.knows(VA, "bob", b"bob-va", OLD)
+
+
 def test_nothing_that_it_holds_contains_or_tells_the_password() -> None:
     verified, other = VerifiedPasswords(), VerifiedPasswords()
     for each in (verified, other):

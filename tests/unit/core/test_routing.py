@@ -78,9 +78,7 @@ def domain(
                 },
                 trusted,
                 {
-                    path: IncludeList(
-                        tuple((text, Source(path, line)) for line, text in enumerate(members, 1))
-                    )
+                    path: IncludeList(tuple((text, Source(path, line)) for line, text in enumerate(members, 1)))
                     for path, members in includes.items()
                 },
             )
@@ -90,9 +88,7 @@ def domain(
 
 
 def route(recipient: str, *domains: Domain) -> routing.Route:
-    return routing.route(
-        Snapshot({each.name: each for each in domains}), parse_address(recipient), explain=True
-    )
+    return routing.route(Snapshot({each.name: each for each in domains}), parse_address(recipient), explain=True)
 
 
 def targets(recipient: str, *domains: Domain) -> list[str]:
@@ -105,9 +101,7 @@ BOB = ["mailbox bob@va.toto.fr"]
 ALICE = ["mailbox alice@va.toto.fr"]
 
 
-@pytest.mark.parametrize(
-    "recipient", ["bob@va.toto.fr", "BOB@VA.Toto.FR", '"bob"@va.toto.fr', "bob@va.toto.fr."]
-)
+@pytest.mark.parametrize("recipient", ["bob@va.toto.fr", "BOB@VA.Toto.FR", '"bob"@va.toto.fr', "bob@va.toto.fr."])
 def test_an_account_receives_however_its_address_is_spelt(recipient: str) -> None:
     assert targets(recipient, domain()) == BOB
 
@@ -161,9 +155,7 @@ def test_backslash_means_the_account_whatever_aliases_say(written: str) -> None:
 
 def test_backslash_of_another_domain_leads_nowhere() -> None:
     there = domain("vb.toto.fr")
-    assert isinstance(
-        route("x@va.toto.fr", domain(aliases={"x": r"\bob@vb.toto.fr"}), there), routing.Rejected
-    )
+    assert isinstance(route("x@va.toto.fr", domain(aliases={"x": r"\bob@vb.toto.fr"}), there), routing.Rejected)
 
 
 @pytest.mark.parametrize("aliases", [{"a": "b", "b": "a"}, {"a": "a"}, {"a": "b", "b": "c", "c": "b, a"}])
@@ -180,9 +172,7 @@ def test_a_dangling_member_does_not_stop_a_list() -> None:
 
 
 def test_an_alias_to_nobody_is_no_such_user() -> None:
-    assert routing.answer(route("x@va.toto.fr", domain(aliases={"x": "gone"}))) == Rejected(
-        Condition.NO_SUCH_USER
-    )
+    assert routing.answer(route("x@va.toto.fr", domain(aliases={"x": "gone"}))) == Rejected(Condition.NO_SUCH_USER)
 
 
 def test_nesting_without_end_makes_mail_wait() -> None:
@@ -334,9 +324,7 @@ def test_a_vacation_text_adds_an_automatic_reply() -> None:
 
 
 def test_a_disabled_domain_makes_mail_wait() -> None:
-    assert routing.answer(route("bob@va.toto.fr", domain(disabled=True))) == Deferred(
-        Condition.DOMAIN_DISABLED
-    )
+    assert routing.answer(route("bob@va.toto.fr", domain(disabled=True))) == Deferred(Condition.DOMAIN_DISABLED)
 
 
 class _Unreadable:

@@ -45,7 +45,8 @@ def test_without_a_server_it_delivers_itself(here: Layout) -> None:
         ("nobody@va.test", 67, b"vdeliver: <nobody@va.test>: 550 5.1.1 No such user here\n"),
         ("bob@example.org", 68, b"vdeliver: <bob@example.org>: 550 5.1.2 Not a mail domain of this server\n"),
         ("bob", 68, b"vdeliver: <bob>: 550 5.1.2 Not a mail domain of this server\n"),
-        ("b@d@va.test", 65, b"vdeliver: <b@d@va.test>: 553 5.1.3 'b@d@va.test' is not a mail address\n"),
+        ("b@d@va.test", 67, b"vdeliver: <b@d@va.test>: 550 5.1.1 No such user here\n"),
+        ("bob@", 65, b"vdeliver: <bob@>: 553 5.1.3 '' is not a domain name\n"),
         ("robot@va.test", 75, b"vdeliver: <robot@va.test>: 451 4.3.3 Delivery to commands is not served yet\n"),
     ],
 )
@@ -123,5 +124,8 @@ def test_nothing_but_built_in_modules_is_imported_before_the_server_answers() ->
         "pipe._through_server('/nonexistent', '', [], iter(()));"
         "print(*sorted(set(sys.modules) - before))"
     )
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=True, text=True)
+    # Coverage would import much at the very start.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
     assert done.stdout.split() == ["_socket", "vmaild", "vmaild.delivery", "vmaild.delivery.pipe"]

@@ -43,6 +43,7 @@ match_full_name = true
 admins = ["unix:alice", "bob@VA.toto.fr"]
 disabled = true
 certificate = "/etc/ssl/va.pem"
+plain_logins = true
 """
 
 
@@ -77,6 +78,7 @@ def test_every_key() -> None:
         ("unix:alice", "bob@va.toto.fr"),
         True,
         "/etc/ssl/va.pem",
+        True,
         Source("d.toml"),
     )
 

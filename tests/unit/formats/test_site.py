@@ -6,16 +6,18 @@ import pytest
 
 from vmaild.core.findings import Severity
 from vmaild.core.site import (
+    AuthSettings,
     DeliverySettings,
     Listen,
     LmtpSettings,
+    MetricsSettings,
     OverQuota,
     Pop3Settings,
     Site,
     SmtpSettings,
     WebSettings,
 )
-from vmaild.formats.site import parse_listen, parse_site
+from vmaild.formats.site import parse_listen, parse_network, parse_site
 
 WHOLE = """\
 [site]
@@ -28,6 +30,11 @@ listen = ["*:110", "[::1]:11110"]
 tls_listen = ["*:995"]
 workers = 4
 native = ["/usr/sbin/ipop3d", "-x", "-x"]
+certificate = "/etc/ssl/site.pem"
+shared_addresses = ["192.0.2.9"]
+proxies = ["192.0.2.1", "2001:DB8:0::/64"]
+max_connections_per_address = 0
+login_delay = 60
 [lmtp]
 listen = ["unix:/run/vmail/lmtp.sock", "127.0.0.1:11024"]
 workers = 1
@@ -40,6 +47,16 @@ listen = ["127.0.0.1:8098"]
 relay = "smtp://[::1]:2525"
 max_size = "50M"
 over_quota = "defer"
+[auth]
+cache = false
+free_failures = 0
+max_delay = 0
+max_failures_per_address = 200
+max_failures_per_account = 1
+half_life = 60
+trusted = []
+[metrics]
+listen = ["127.0.0.1:9110"]
 """
 
 
@@ -58,12 +75,22 @@ def test_every_key() -> None:
             "-",
             True,
             Pop3Settings(
-                (Listen("*", 110), Listen("::1", 11110)), (Listen("*", 995),), 4, ("/usr/sbin/ipop3d", "-x", "-x")
+                (Listen("*", 110), Listen("::1", 11110)),
+                (Listen("*", 995),),
+                4,
+                ("/usr/sbin/ipop3d", "-x", "-x"),
+                "/etc/ssl/site.pem",
+                ("192.0.2.9",),
+                ("192.0.2.1", "2001:db8::/64"),
+                0,
+                60,
             ),
             LmtpSettings((Listen(path="/run/vmail/lmtp.sock"), Listen("127.0.0.1", 11024)), 1),
             SmtpSettings((Listen("127.0.0.1", 11025),), True),
             WebSettings((Listen("127.0.0.1", 8098),)),
             DeliverySettings("smtp://[::1]:2525", 50 << 20, OverQuota.DEFER),
+            AuthSettings(False, 0, 0, 200, 1, 60, ()),
+            MetricsSettings((Listen("127.0.0.1", 9110),)),
         ),
         (),
     )
@@ -87,6 +114,16 @@ def test_every_key() -> None:
         ("[delivery]\nrelay = 'localhost:25'", 2, "is not a mail server; write it like smtp://127.0.0.1:25"),
         ("[delivery]\nrelay = 'smtp://localhost:99999'", 2, "is not a mail server"),
         ("[delivery]\nover_quota = 'drop'", 2, 'over_quota: \'drop\' is no answer; write "reject" or "defer"'),
+        (
+            "[pop3]\nmax_connections_per_address = -1",
+            2,
+            "max_connections_per_address is -1; write a number from 0",
+        ),
+        ("[pop3]\ncertificate = 'x.pem'", 2, "'x.pem' is not an absolute path"),
+        ("[pop3]\nproxies = ['lb.example']", 2, "proxies: 'lb.example' is neither an IP address nor a network"),
+        ("[auth]\nhalf_life = 0", 2, "half_life is 0; write a number from 1 on"),
+        ("[auth]\nmax_failures_per_account = 0", 2, "max_failures_per_account is 0; write a number from 1 on"),
+        ("[auth]\ntrusted = ['10.0.0.1/8']", 2, "write 10.0.0.0/8, or the address alone"),
         ("[pop3\n", 1, "Expected ']'"),
     ],
 )
@@ -103,7 +140,10 @@ def test_what_refuses_the_settings(text: str, line: int, message: str) -> None:
         (
             "[imap]\nx = 1",
             1,
-            "there is no setting 'imap'; remove it; known are delivery, lmtp, pop3, site, smtp, web",
+            (
+                "there is no setting 'imap'; remove it; "
+                "known are auth, delivery, lmtp, metrics, pop3, site, smtp, web"
+            ),
         ),
         ("[pop4]\nx = 1", 1, "there is no setting 'pop4'; write pop3, or remove the line"),
         ("[pop3]\nlistn = []", 2, "there is no setting 'listn' in [pop3]; write listen, or remove the line"),
@@ -160,3 +200,38 @@ def test_where_to_listen(text: str, listen: Listen) -> None:
 def test_where_nobody_can_listen(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_listen(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("192.0.2.1/32", "192.0.2.1"),
+        (" 192.0.2.0/24 ", "192.0.2.0/24"),
+        ("192.0.2.0/255.255.255.0", "192.0.2.0/24"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("2001:DB8:0::/48", "2001:db8::/48"),
+        ("::1/128", "::1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+    ],
+)
+def test_networks(text: str, network: str) -> None:
+    assert parse_network(text) == network
+    assert parse_network(network) == network
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "'' is neither an IP address nor a network; write it like 192.0.2.1 or 192.0.2.0/24"),
+        ("localhost", "'localhost' is neither"),
+        ("192.0.2.0/33", "is neither"),
+        ("192.0.2", "is neither"),
+        ("192.0.2.1:110", "is neither"),
+        ("192.0.2.1/24", "is an address with the length of a network; write 192.0.2.0/24, or the address alone"),
+        ("2001:db8::1/64", "write 2001:db8::/64, or"),
+    ],
+)
+def test_what_is_no_network(text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        parse_network(text)

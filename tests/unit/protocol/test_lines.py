@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import sys
+
 import pytest
 
 from vmaild.protocol.lines import LineBuffer, LineTooLong
@@ -30,6 +33,7 @@ def lines_of(buffer: LineBuffer) -> list[bytes | None]:
         (b"NOOP\r\n", [b"NOOP"]),
         (b"NOOP\n", [b"NOOP"]),
         (b"\r\n\n", [b"", b""]),
+        (b"\nNOOP\r", [b""]),
         (b"a\r\r\n", [b"a\r"]),
         (b"a\rb\r\n", [b"a\rb"]),
         (b"STAT\r\nLIST\r\nQU", [b"STAT", b"LIST"]),
@@ -78,3 +82,43 @@ def test_take_all_hands_over_the_rest() -> None:
     assert buffer.take_all() == b"content\r\nmore"
     assert len(buffer) == 0
     assert buffer.next_line() is None
+
+
+def test_what_comes_while_lines_are_waiting() -> None:
+    buffer = LineBuffer(limit=80)
+    buffer.feed(b"STAT\r\nLIST\r\nQU")
+    assert buffer.next_line() == b"STAT"
+    buffer.feed(b"IT\r\nNO")
+    assert len(buffer) == len(b"LIST\r\nQUIT\r\nNO")
+    assert buffer.next_line() == b"LIST"
+    assert buffer.take_all() == b"QUIT\r\nNO"
+    buffer.feed(b"OP\r\n")
+    assert buffer.next_line() == b"OP"
+
+
+def test_the_limit_may_change_between_lines() -> None:
+    buffer = LineBuffer(limit=8)
+    buffer.feed(b"AUTH\r\n" + b"x" * 20)
+    assert buffer.next_line() == b"AUTH"
+    buffer.limit = 30
+    assert buffer.next_line() is None
+    buffer.feed(b"\r\n" + b"y" * 20)
+    assert buffer.next_line() == b"x" * 20
+    buffer.limit = 8
+    assert lines_of(buffer) == [None]
+    buffer.feed(b"\r\nNOOP\r\n")
+    assert lines_of(buffer) == [b"NOOP"]
+
+
+def test_lines_handed_over_are_not_held() -> None:
+    buffer = LineBuffer(limit=80)
+    buffer.feed(b"NOOP\r\n" * 100_000 + b"QU")
+    assert lines_of(buffer) == [b"NOOP"] * 100_000
+    assert sys.getsizeof(gc.get_referents(buffer)[0]) < 100
+
+
+def test_cutting_deep_pipelines_is_linear() -> None:
+    """Copying the rest for each line would take minutes."""
+    buffer = LineBuffer(limit=80)
+    buffer.feed(b"\n" * 1_000_000)
+    assert lines_of(buffer) == [b""] * 1_000_000

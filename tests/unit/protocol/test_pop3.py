@@ -33,7 +33,11 @@ from vmaild.protocol.pop3 import (
     PasswordAccepted,
     ReadMessage,
     ResponseCode,
+    Settings,
+    StartTls,
     State,
+    TlsReady,
+    TlsUnavailable,
     Wait,
     WholeMessage,
 )
@@ -44,7 +48,7 @@ CLOSED_BY_PEER = ConnectionClosed(CloseReason.PEER_CLOSED)
 
 def connected(*, domain: str | None = "va.toto.fr", max_bad_commands: int = 10) -> Connection:
     """A connection whose greeting is sent."""
-    connection = Connection(domain, "0.1.0", max_bad_commands=max_bad_commands)
+    connection = Connection(domain, "0.1.0", Settings(max_bad_commands=max_bad_commands))
     connection.data_to_send()
     return connection
 
@@ -264,6 +268,8 @@ def test_answers_nobody_asked_for_after_login(commands: bytes, admitted: tuple[t
 
 
 EVERY_ANSWER: list[Answer] = [
+    TlsReady(),
+    TlsUnavailable(),
     PasswordAccepted(),
     LoginRefused(ResponseCode.AUTH, "no"),
     MaildropOpened([], []),
@@ -301,7 +307,7 @@ def test_an_answer_is_good_once() -> None:
 
 def test_the_tables_name_every_state_question_and_answer() -> None:
     assert set(COMMANDS) == set(State)
-    questions = {None, CheckPassword, OpenMaildrop, ReadMessage, MessageStarted, Commit}
+    questions = {None, StartTls, TlsReady, CheckPassword, OpenMaildrop, ReadMessage, MessageStarted, Commit}
     assert set(ANSWERS) == questions
     assert {answer for row in ANSWERS.values() for answer in row} == {type(answer) for answer in EVERY_ANSWER}
 

@@ -40,8 +40,8 @@ def stored(content: Content) -> bytes:
         ([b"a\r", b"\r", b"\r", b"\r", b"\n"], b"a\r\r\r\r\n", 6),
         ([b"\r\n", b"\r\n"], b"\n\n", 4),
         ([b"no line end"], b"no line end\n", 13),
-        ([b"a\r"], b"a\r\n", 3),
-        ([b"a\r\r"], b"a\r\r\n", 4),
+        ([b"a\r"], b"a\r\r\n", 4),
+        ([b"a\r\r"], b"a\r\r\r\n", 5),
         ([b"\0\xff\r\n.\r\n"], b"\0\xff\n.\n", 7),
     ],
 )

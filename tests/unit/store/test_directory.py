@@ -6,10 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from vmaild.address import parse_address
+import vmaild
+from vmaild.address import fold, parse_address
 from vmaild.core import routing
 from vmaild.core.directory import LookupFailed
+from vmaild.formats.passwd import parse_passwd
+from vmaild.formats.shadow import parse_shadow
+from vmaild.store import definitions as definitions_module
 from vmaild.store import directory as directory_module
 from vmaild.store.directory import FileDirectory, canonical_address
 from vmaild.store.files import Files
@@ -284,6 +290,127 @@ def test_an_overlay_shows_what_would_be(here: Layout) -> None:
     assert FileDirectory(here).find("vb.toto.fr") is None
 
 
+def many(write: Write, number: int) -> None:
+    for count in range(number):
+        write(
+            f"domains/d{count}.example.toml", f'aliases = ["a{count}.example"]', f'addresses = ["127.1.1.{count}"]'
+        )
+
+
+def test_of_many_definitions_an_index_is_kept_which_the_files_outrank(here: Layout, write: Write) -> None:
+    many(write, 120)
+    time.sleep(0.06)  # until the files have settled
+    assert FileDirectory(here).domain_at("127.1.1.7") == "d7.example"
+    index = Path(here.state, "definitions.json")
+    # That it is used shows where it is wrong: only there.
+    index.write_text(index.read_text().replace('127.1.1.7"', '127.2.2.7"').replace("a8.example", "x8.example"))
+    directory = FileDirectory(here)
+    assert directory.domain_at("127.2.2.7") == "d7.example"
+    assert directory.find("x8.example") is None
+    write("domains/d7.example.toml", 'addresses = ["127.3.3.7"]', "broken")
+    write("domains/d9.example.toml", 'addresses = ["127.3.3.9"]')
+    changed = FileDirectory(here)
+    assert changed.domain_at("127.3.3.9") == "d9.example"
+    assert changed.domain_at("127.1.1.9") is None
+    assert changed.domain_at("127.1.1.7") == "d7.example", "the last good definition is in force"
+    assert changed.domain_at("127.1.1.99") == "d99.example"
+
+
+@pytest.mark.parametrize("damage", ["", "[]", '{"version": 1', '{"version": "VERSION", "seen": 1, "claims": []}'])
+def test_a_damaged_index_is_made_anew(here: Layout, write: Write, damage: str) -> None:
+    many(write, 120)
+    time.sleep(0.06)
+    index = Path(here.state, "definitions.json")
+    index.write_text(damage.replace("VERSION", vmaild.__version__))
+    assert FileDirectory(here).domain_at("127.1.1.7") == "d7.example"
+    assert "127.1.1.7" in index.read_text()
+
+
+def test_a_few_definitions_need_no_index_and_a_reader_writes_none(here: Layout, write: Write) -> None:
+    many(write, 20)
+    assert len(FileDirectory(here).names()) == 20
+    many(write, 120)
+    assert len(FileDirectory(here, keep_copies=False).names()) == 120
+    assert not Path(here.state, "definitions.json").exists()
+
+
+def test_very_many_definitions_are_looked_at_a_few_at_a_time(
+    here: Layout, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many(write, 200)
+    directory = FileDirectory(here)
+    assert directory.domain_at("127.1.1.7") == "d7.example"
+    monkeypatch.setattr(definitions_module, "_BURST", 0.0005)
+    time.sleep(0.06)
+    write("domains/new.example.toml", 'addresses = ["127.4.4.4"]')
+    assert directory.find("new.example") is not None, "its own name is known at once"
+    looks = 1
+    while directory.domain_at("127.4.4.4") is None and looks < 1000:
+        looks += 1
+        time.sleep(0.01)
+    assert 1 < looks < 1000
+    write("domains/newer.example.toml")
+    assert len(directory.names()) == 202, "who asks for all gets all"
+
+
+def test_domains_that_are_not_asked_for_are_let_go(
+    here: Layout, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(directory_module, "CACHED_ENTRIES", 50)
+    many(write, 10)
+    for count in range(10):
+        write(f"passwd.d{count}.example", "bob:x:1:1:::")
+        write(f"shadow.d{count}.example", f"bob:$6$salt${count}:1:0:99999:7:::")
+    time.sleep(0.06)
+    directory = FileDirectory(here)
+    for _ in range(2):
+        for count in range(10):
+            assert targets(directory, f"bob@d{count}.example") == [f"mailbox bob@d{count}.example"]
+            entry = directory.password_of(f"d{count}.example", "bob")
+            assert entry is not None
+            assert entry.password == f"$6$salt${count}"
+    first, last = directory.find("d0.example"), directory.find("d9.example")
+    for count in range(1, 4):
+        directory.find(f"d{count}.example")
+        assert directory.find("d9.example") is last
+    assert directory.find("d0.example") is not first
+
+
+LOGINS = st.sampled_from(["bob", "Bob", "alice", "a.b-c_d", "-x", "é", ""])
+PASSWD_LINES = st.one_of(
+    st.builds("{}:x:1:{}:{}:/home:/bin/sh".format, LOGINS, st.sampled_from(["1", "-1"]), st.sampled_from(
+        ["", "Bob Who", "A & B", "Bob,,,,quota=10M", "Bob,,,,quota=9999999T", "é", "a:b"]
+    )),
+    st.sampled_from(["", " ", "# comment", " # comment", "\r", "bob:x:1:1:::\r", "+::::::", "bob"]),
+)  # fmt: skip
+SHADOW_LINES = st.one_of(
+    st.builds("{}:{}:{}:0:99999:7::{}:".format, LOGINS, st.sampled_from(
+        ["$6$salt$hash", "!", "*", "!$6$salt$hash", "", "secret", "$6$a:b", "é"]
+    ), st.sampled_from(["", "19000", "-1", "x"]), st.sampled_from(["", "20000", "x"])),
+    st.sampled_from(["", " ", "# comment", "bob:$6$x$y:1", "bob:$6$x$y:1:::::::\r", "+bob::::::::"]),
+)  # fmt: skip
+
+
+@given(st.lists(PASSWD_LINES, max_size=5).map("\n".join), st.lists(SHADOW_LINES, max_size=5).map("\n".join))
+def test_lines_are_read_as_the_parsers_read_them(
+    tmp_path_factory: pytest.TempPathFactory, passwd: str, shadow: str
+) -> None:
+    where = Layout(str(tmp_path_factory.mktemp("root")))
+    os.makedirs(where.definitions)
+    Path(where.definition("va.toto.fr")).touch()
+    Path(where.passwd("va.toto.fr")).write_bytes(passwd.encode())
+    Path(where.shadow("va.toto.fr")).write_bytes(shadow.encode())
+    directory = FileDirectory(where)
+    domain = directory.find("va.toto.fr")
+    assert domain is not None
+    accounts = parse_passwd(passwd, where.passwd("va.toto.fr"))
+    assert dict(domain.accounts) == {fold(account.login): account for account in accounts.entries}
+    passwords = parse_shadow(shadow, where.shadow("va.toto.fr"))
+    for entry in passwords.entries:
+        assert directory.password_of("va.toto.fr", entry.login) == entry
+    assert directory.findings("va.toto.fr") == (*accounts.findings, *passwords.findings)
+
+
 def test_no_configuration_at_all_is_no_domain(tmp_path: Path) -> None:
     directory = FileDirectory(Layout(str(tmp_path)))
     assert directory.names() == []
@@ -310,3 +437,17 @@ def test_the_root_comes_from_argument_or_environment(monkeypatch: pytest.MonkeyP
     assert layout().site == f"{tmp_path}/etc/vmail/vmail.toml"
     assert layout("").site == "/etc/vmail/vmail.toml"
     assert layout("/srv/x/../y").spool == "/srv/y/var/spool/vmail"
+
+
+@pytest.mark.usefixtures("va")
+def test_a_host_name_stands_for_the_domain_that_bears_it(here: Layout, write: Write) -> None:
+    write("domains/vb.toto.fr.toml", 'mail_host = "mail.both.fr"', 'aliases = ["vb.example"]')
+    directory = FileDirectory(here)
+    assert directory.domain_named("VA.toto.fr.") == "va.toto.fr"
+    assert directory.domain_named("va.example") == "va.toto.fr"
+    assert directory.domain_named("vb.example") == "vb.toto.fr"
+    assert directory.domain_named("mail.both.fr") == "vb.toto.fr"
+    assert directory.domain_named("elsewhere.example") is None
+    assert directory.domain_named("no name") is None
+    write("domains/vc.toto.fr.toml", 'mail_host = "mail.both.fr"')
+    assert directory.domain_named("mail.both.fr") is None

@@ -1,0 +1,179 @@
+"""POP3: ours beside Debian's Dovecot 2.3 and beside the limit, in one run, on the same cores.
+
+usage: python bench/pop3.py [--quick]
+
+Every work is done by all servers in turn (ours, Dovecot, ..., ours, ...) and medians are told. Beside the
+rates stands the CPU time that a session costs a server: it says the same, and hardly minds what else the machine
+does meanwhile. How much that was is told, too.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import machine
+from pop3_load import Load, LoadFailed, Run, Work
+from pop3_report import Idle, Measured, Result, show, write
+from pop3_servers import NotUp, Server, dovecot_version, start_dovecot, start_limit, start_ours
+from pop3_site import Account, Mail, lay_out, message
+from rich.console import Console
+
+RESULTS = Path(__file__).parent / "results"
+_SETTLE = 2.5
+"""Seconds after which a maildir's time stamps can be relied on."""
+_IDLE_NEEDS = 3 << 20
+"""Bytes that an idle session of Dovecot's may need: fewer of them are measured where memory is short."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much is measured."""
+
+    rounds: int
+    seconds: float
+    """Of each run, after a warm-up of a quarter of that."""
+    many: int
+    """Messages of the large maildrop."""
+    idle: int
+    accounts: int = 200
+
+
+FULL = Plan(rounds=5, seconds=1.2, many=50_000, idle=5_000)
+QUICK = Plan(rounds=1, seconds=0.8, many=50_000, idle=300)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Measure, show, write; the exit status."""
+    plan = QUICK if "--quick" in arguments else FULL
+    terminal = Console()
+    console = terminal if terminal.is_terminal else Console(width=120)
+    try:
+        result = measure(plan, console)
+    except (LoadFailed, NotUp) as failure:
+        console.print(f"{failure}", style="red", markup=False)
+        return 1
+    show(result, console)
+    for file in write(result, RESULTS):
+        console.print(f"Written: {os.path.relpath(file)}", markup=False)
+    return 0
+
+
+def measure(plan: Plan, console: Console) -> Result:
+    """Do all of it. Raises LoadFailed, NotUp."""
+    began, described = time.monotonic(), machine.description()
+    with _scratch() as folder, ExitStack() as servers:
+        console.print(f"POP3: laying out {plan.accounts + plan.idle + 2} mailboxes in {folder}", markup=False)
+        mail = lay_out(folder / "root", plan.accounts, plan.many, plan.idle)
+        load = Load.build(folder)
+        time.sleep(_SETTLE)
+
+        def up(server: Server) -> Server:
+            servers.callback(server.stop)
+            return server
+
+        # Memory first, of servers that have just started.
+        ours, dovecot = up(start_ours(mail, folder)), up(start_dovecot(mail, folder))
+        idle = {server.name: _idle(load, server, _as_room_is(mail.idle), console) for server in (ours, dovecot)}
+        kept = up(start_dovecot(mail, folder, sessions=1_000))
+        limits = {
+            account: up(start_limit(account.messages, message(account, 0), folder))
+            for account in (mail.some[0], mail.big)
+        }
+        works = _works(mail)
+        for server in (ours, dovecot, kept):  # every password verified, every mailbox listed, every index written
+            for work in (works[1], works[3], works[-2], works[-1]):
+                load.run(server, work, 2.0 if len(work.accounts) > 1 else 0.2, 0.0)
+        measured = []
+        for work in works:
+            limit = limits.get(mail.some[0] if len(work.accounts) > 1 else work.accounts[0])
+            contestants = [ours, dovecot, kept, *([limit] if limit else [])]
+            measured.append(_alternate(load, work, contestants, plan, console))
+        growth = _peak(load, ours, works[-2])
+    return Result(
+        machine=described,
+        seconds=time.monotonic() - began,
+        dovecot=dovecot_version(),
+        plan=plan,
+        works=measured,
+        idle=idle,
+        big_message_growth=growth,
+    )
+
+
+def _works(mail: Mail) -> list[Work]:
+    return [
+        *(Work("poll", "poll", "sessions/s", number, 8, "poll", mail.some) for number in (1, 16, 64)),
+        Work("light", "poll, hash at no cost", "sessions/s", 16, 0, "poll", mail.light),
+        *(Work("fetch", "fetch 10 x 4 kB", "messages/s", number, 3, "fetch", mail.some) for number in (1, 16, 64)),
+        Work("big", "RETR of 25 MB", "MB/s", 1, 1, "big", [mail.big]),
+        Work("many", f"poll of {mail.many.messages:,} messages", "sessions/s", 1, 20, "poll", [mail.many]),
+    ]
+
+
+def _alternate(load: Load, work: Work, servers: Sequence[Server], plan: Plan, console: Console) -> Measured:
+    """The runs of one work, by all servers in turn."""
+    runs: dict[str, list[Run]] = {server.name: [] for server in servers}
+    for _ in range(plan.rounds):
+        for server in servers:
+            runs[server.name].append(load.run(server, work, plan.seconds, plan.seconds / 4))
+    measured = Measured(work, runs)
+    told = ", ".join(f"{name} {measured.rate(name):,.0f}" for name in runs)
+    console.print(f"POP3: {work.title}, {work.connections} at a time: {told} {work.unit}", markup=False)
+    return measured
+
+
+def _idle(load: Load, server: Server, accounts: Sequence[Account], console: Console) -> Idle:
+    """The memory of sessions that are logged in and do nothing."""
+    before = server.memory()
+    with load.idle(server, accounts) as seconds:
+        during = server.memory()
+        processes = len(server.pids())
+    told = f"{server.name} {during / 2**20:,.0f} MiB in {processes:,} processes"
+    console.print(f"POP3: {len(accounts):,} idle sessions: {told}", markup=False)
+    _until_quiet(server, processes)
+    return Idle(len(accounts), before, during, processes, seconds)
+
+
+def _until_quiet(server: Server, processes: int) -> None:
+    """Wait until the processes of ended sessions are gone, if there was one for each."""
+    end = time.monotonic() + 30
+    while processes > 100 and len(server.pids()) > 50 and time.monotonic() < end:
+        time.sleep(0.1)
+
+
+def _as_room_is(accounts: Sequence[Account]) -> Sequence[Account]:
+    """As many idle sessions as the machine has memory and descriptors for, Dovecot being what it is."""
+    with open("/proc/meminfo") as source:
+        free = next(int(line.split()[1]) * 1024 for line in source if line.startswith("MemAvailable"))
+    return accounts[: min(len(accounts), free // _IDLE_NEEDS)]
+
+
+def _peak(load: Load, server: Server, work: Work) -> int:
+    """Bytes by which a work makes a server grow at most."""
+    server.forget_peak()
+    before = server.peak()
+    load.run(server, work, 1.0, 0.0)
+    return server.peak() - before
+
+
+@contextmanager
+def _scratch() -> Iterator[Path]:
+    """A folder for everything, which the mail user may enter."""
+    folder = Path(tempfile.mkdtemp(prefix="vmaild-pop3-"))
+    folder.chmod(0o755)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

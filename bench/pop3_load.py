@@ -1,0 +1,129 @@
+"""The load of the POP3 bench: pop3load.c, built and run, and what it measured."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pop3_servers import Server, machine_time
+from pop3_site import ADDRESSES, Account
+
+_SOURCE = Path(__file__).parent / "pop3load.c"
+_MEGABYTE = 1_000_000
+_LOGIN_TIME = 300.0
+"""Seconds within which all idle sessions have to be logged in."""
+
+
+class LoadFailed(Exception):
+    """A server said what it should not; the text tells what."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What is asked of each server."""
+
+    key: str
+    title: str
+    unit: str
+    """`sessions/s`, `messages/s` or `MB/s`."""
+    connections: int
+    wanted: float
+    """How many times the rate of Dovecot it has to be; 0: it is only told."""
+    script: str = ""
+    """Of pop3load."""
+    accounts: Sequence[Account] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of one work."""
+
+    rate: float
+    """In the work's unit."""
+    p50: float
+    """Seconds that a session takes, from connect to the reply to QUIT."""
+    p99: float
+    cpu: float
+    """Seconds of CPU that a session costs the server."""
+    load: float
+    """Share of all cores' time that the load generator used."""
+    others: float
+    """Share of all cores' time that went to neither of both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """The load generator, built in a folder."""
+
+    folder: Path
+
+    @classmethod
+    def build(cls, folder: Path) -> Load:
+        """Compile it."""
+        subprocess.run(["cc", "-O2", "-o", folder / "pop3load", _SOURCE], check=True)
+        return cls(folder)
+
+    def run(self, server: Server, work: Work, seconds: float, warm_up: float) -> Run:
+        """Do a work for some seconds, after some more that do not count. Raises LoadFailed."""
+        cpu, (busy, total) = server.cpu(), machine_time()
+        with self._start(server, work.script, work.accounts, work.connections, seconds, warm_up) as process:
+            said, complaint = process.communicate()
+        if process.returncode:
+            raise LoadFailed(f"{server.name}, {work.title}: {complaint.strip()}")
+        result = json.loads(said)
+        cpu = server.cpu() - cpu
+        now_busy, now_total = machine_time()
+        total = now_total - total
+        done = {
+            "sessions/s": result["sessions"],
+            "messages/s": result["messages"],
+            "MB/s": result["octets"] / _MEGABYTE,
+        }
+        return Run(
+            rate=done[work.unit] / seconds,
+            p50=result["p50"],
+            p99=result["p99"],
+            cpu=cpu / max(1, result["sessions_in_all"]),
+            load=result["load_cpu"] / total,
+            others=max(0.0, now_busy - busy - cpu - result["load_cpu"]) / total,
+        )
+
+    @contextmanager
+    def idle(self, server: Server, accounts: Sequence[Account]) -> Iterator[float]:
+        """Keep a session of each account logged in; yields the seconds that the logins took. Raises LoadFailed."""
+        with self._start(server, "idle", accounts, len(accounts), _LOGIN_TIME, 0.0) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            try:
+                line = process.stdout.readline()
+                if not line:
+                    raise LoadFailed(f"{server.name}, idle: {process.stderr.read().strip()}")
+                yield float(json.loads(line)["seconds"])
+            finally:
+                process.stdout.close()  # which is how it is told to end
+
+    def _start(
+        self,
+        server: Server,
+        script: str,
+        accounts: Sequence[Account],
+        connections: int,
+        seconds: float,
+        warm_up: float,
+    ) -> subprocess.Popen[str]:
+        users = self.folder / "accounts"
+        users.write_text("".join(f"{one.login} {one.password} {one.messages} {one.octets}\n" for one in accounts))
+        address = ADDRESSES[accounts[0].domain]
+        command = [self.folder / "pop3load", script, address, server.port, connections, seconds, warm_up]
+        with users.open() as source:
+            return subprocess.Popen(
+                [str(word) for word in command],
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )

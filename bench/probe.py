@@ -1,0 +1,180 @@
+"""What is measured inside a process of its own, so that its memory and its first times are its own.
+
+`python -m bench.probe NAME ARGUMENT...` prints one JSON object: what was found, seconds and MB, by name. Only
+what servers ask of the directory and of the message store is asked here, so that other stores can be compared.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import statistics
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import roots
+from bench.machine import memory
+
+from vmaild.address import parse_address
+from vmaild.core.routing import Accepted, route
+from vmaild.store.content import Content
+from vmaild.store.directory import FileDirectory
+from vmaild.store.layout import Layout
+from vmaild.store.maildir import MaildirStore
+from vmaild.store.messages import Mailbox
+
+Found = dict[str, float]
+
+
+def look_up(root: str, recipient: str) -> Found:
+    """Route a recipient in a fresh process, and again for half a second."""
+    directory = FileDirectory(Layout(root))
+    address = parse_address(recipient)
+    started = time.perf_counter()
+    _routed(directory, address)
+    first = time.perf_counter() - started
+    count, started, cpu = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - started < 0.5:
+        _routed(directory, address)
+        count += 1
+    return {"first": first, "rate": count / (time.process_time() - cpu)}
+
+
+def _routed(directory: FileDirectory, address: object) -> None:
+    decided = route(directory, address)  # type: ignore[arg-type]
+    assert isinstance(decided, Accepted), decided
+
+
+def scan(root: str) -> Found:
+    """Find all definitions, as a server does before it forks."""
+    before = memory().private
+    started, cpu = time.perf_counter(), time.process_time()
+    directory = FileDirectory(Layout(root))
+    count = len(directory.names())
+    return {
+        "wall": time.perf_counter() - started,
+        "cpu": time.process_time() - cpu,
+        "memory": memory().private - before,
+        "domains": count,
+    }
+
+
+def touch_all(root: str, seconds: str) -> Found:
+    """Ask for every domain and one password in it, as a POP3 worker does at logins; for so long at most."""
+    directory = FileDirectory(Layout(root))
+    names = directory.names()
+    before = memory().private
+    started, cpu = time.perf_counter(), time.process_time()
+    count = 0
+    for name in names:
+        found = directory.find(name)
+        assert found is not None
+        assert directory.password_of(name, roots.LOGIN) is not None
+        count += 1
+        if time.perf_counter() - started > float(seconds):
+            break
+    return {
+        "wall": time.perf_counter() - started,
+        "cpu": time.process_time() - cpu,
+        "memory": memory().private - before,
+        "domains": count,
+    }
+
+
+def pause(root: str, seconds: str) -> Found:
+    """How long the scans of a running server hold others up, and when they see an alias added by hand.
+
+    Look-ups every few milliseconds, as the event loop of a busy worker makes them; meanwhile one definition is
+    edited in place, and another is replaced as `vmail` does it.
+    """
+    layout = Layout(root)
+    directory = FileDirectory(layout)
+    count = len(directory.names())
+    longest = 0.0
+    found: Found = {}
+    started = time.perf_counter()
+    wanted: dict[str, float] = {}
+    while (now := time.perf_counter()) - started < float(seconds) and len(found) < 2:
+        if now - started > 1 and not wanted:
+            Path(layout.definition(roots.domain(0))).write_text('addresses = ["fd01::1"]\n')
+            fresh = Path(layout.definition(roots.domain(count)))
+            fresh.with_suffix(".tmp").write_text('addresses = ["fd01::2"]\n')
+            fresh.with_suffix(".tmp").rename(fresh)
+            wanted = {"fd01::1": now, "fd01::2": now}
+        for address, name in (("fd01::1", "edited"), ("fd01::2", "added")):
+            asked = time.perf_counter()
+            answer = directory.domain_at(address)
+            longest = max(longest, time.perf_counter() - asked)
+            if answer is not None and name not in found:
+                found[name] = time.perf_counter() - wanted[address]
+        time.sleep(0.002)
+    fresh.unlink()
+    Path(layout.definition(roots.domain(0))).write_text(f'aliases = ["{roots.domain_alias(0)}"]\n')
+    return {**found, "longest": longest}
+
+
+def accounts(root: str, login: str) -> Found:
+    """Look a domain's accounts and passwords up first, then after one line was added by hand."""
+    name = roots.domain(0)
+    layout = Layout(root)
+    directory = FileDirectory(layout)
+    directory.names()
+    before = memory().private
+    passwd = _timed(lambda: _routed(directory, parse_address(f"{login}@{name}")))
+    routed = memory().private
+    shadow = _timed(lambda: directory.password_of(name, login))
+    held = memory().private
+    with open(layout.passwd(name), "a") as file:
+        file.write("extra:x:60000:60000::/:/bin/false\n")
+    edited = _timed(lambda: _routed(directory, parse_address(f"extra@{name}")))
+    return {"passwd": passwd, "shadow": shadow, "edited": edited, "memory": routed - before, "both": held - before}
+
+
+def maildrop(root: str) -> Found:
+    """Open a mailbox as POP3 does, uncached and cached, and deliver into it."""
+    mailbox = Mailbox(roots.domain(0), roots.LOGIN)
+    layout = Layout(root)
+    before = memory().private
+    store = MaildirStore(layout.spool)
+
+    def opened() -> None:
+        store.open_maildrop(mailbox).close()
+
+    first = _timed(opened)
+    held = memory().private - before
+    cached = statistics.median(_timed(opened) for _ in range(5))
+
+    def delivered(quota: int) -> float:
+        with Content(layout.incoming) as content:
+            content.append(b"Subject: bench\r\n\r\nOne more\r\n")
+            content.finish()
+            return _timed(lambda: store.deliver(mailbox, b"", content, quota))
+
+    plain = statistics.median(delivered(0) for _ in range(9))
+    counted = delivered(1 << 40)
+    after = statistics.median(delivered(1 << 40) for _ in range(9))
+    return {
+        "uncached": first,
+        "memory": held,
+        "cached": cached,
+        "deliver": plain,
+        "counting": counted,
+        "deliver with quota": after,
+    }
+
+
+def _timed(work: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+PROBES: dict[str, Callable[..., Found]] = {
+    probe.__name__: probe for probe in (look_up, scan, touch_all, pause, accounts, maildrop)
+}
+
+if __name__ == "__main__":
+    logging.disable()
+    print(json.dumps(PROBES[sys.argv[1]](*sys.argv[2:])))

@@ -1,0 +1,69 @@
+"""Accounts as people ask for them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from vmaild.address import Address
+from vmaild.admin.door import Door, refusals
+from vmaild.admin.refusal import Refused
+from vmaild.admin.view import View
+from vmaild.core.directory import Account, Domain
+from vmaild.store.messages import Mailbox, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRecord:
+    """An account as people ask for it."""
+
+    account: Account
+    domain: str
+    quota: int
+    """Bytes in force: its own or the domain's; 0: no limit."""
+    has_password: bool
+    locked: bool
+    usage: Usage | None = None
+
+    @property
+    def address(self) -> str:
+        """Its mail address, and its qualified login."""
+        return str(Address(self.account.login, self.domain))
+
+
+def list_users(door: Door, domain_name: str) -> list[AccountRecord]:
+    """The accounts of a domain, sorted by login. Raises Refused."""
+    view, domain = door.see(domain_name)
+    return [_record(view, domain, account) for _, account in sorted(domain.accounts.items())]
+
+
+def show_user(door: Door, address: Address) -> AccountRecord:
+    """One account, with what its mailbox holds. Raises Refused."""
+    view, domain = door.see(address.domain)
+    record = _record(view, domain, account_of(domain, address))
+    mailbox = Mailbox(domain.name, record.account.login)
+    with refusals():
+        usage = door.messages.usage(mailbox) if door.messages.exists(mailbox) else Usage(0, 0)
+    return replace(record, usage=usage)
+
+
+def account_of(domain: Domain, address: Address) -> Account:
+    """The account of that name in a domain. Raises Refused where there is none."""
+    account = domain.accounts.get(address.key)
+    if account is None:
+        raise Refused(
+            f"there is no account {address.local_part} in {domain.name}",
+            f"'vmail user list {domain.name}' shows which there are",
+        )
+    return account
+
+
+def _record(view: View, domain: Domain, account: Account) -> AccountRecord:
+    entry = view.password_of(domain, account.login)
+    hashed = entry.password if entry else ""
+    return AccountRecord(
+        account,
+        domain.name,
+        domain.definition.quota if account.quota is None else account.quota,
+        has_password=bool(hashed.lstrip("!*")),
+        locked=entry.locked if entry else False,
+    )
