@@ -71,7 +71,7 @@ def main(port: str, workers: str, messages: str, file: str, *addresses: str) -> 
     listeners = [socket.create_server((address, int(port)), backlog=1024) for address in addresses]
     for listener in listeners:
         listener.setblocking(False)
-    children = []
+    children: list[int] = []
     for _ in range(int(workers) - 1):
         pid = os.fork()
         if not pid:

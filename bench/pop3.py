@@ -1,7 +1,5 @@
 """POP3: ours beside Debian's Dovecot 2.3 and beside the limit, in one run, on the same cores.
 
-usage: python bench/pop3.py [--quick]
-
 Every work is done by all servers in turn (ours, Dovecot, ..., ours, ...) and medians are told. Beside the
 rates stands the CPU time that a session costs a server: it says the same, and hardly minds what else the machine
 does meanwhile. How much that was is told, too.
@@ -9,24 +7,20 @@ does meanwhile. How much that was is told, too.
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import machine
-from pop3_load import Load, LoadFailed, Run, Work
-from pop3_report import Idle, Measured, Result, show, write
-from pop3_servers import NotUp, Server, dovecot_version, start_dovecot, start_limit, start_ours
-from pop3_site import Account, Mail, lay_out, message
-from rich.console import Console
+from bench import machine
+from bench.pop3_load import Load, Run, Work
+from bench.pop3_report import Idle, Measured, Result
+from bench.pop3_servers import Server, dovecot_version, start_dovecot, start_limit, start_ours
+from bench.pop3_site import Account, Mail, lay_out, message
 
-RESULTS = Path(__file__).parent / "results"
 _SETTLE = 2.5
 """Seconds after which a maildir's time stamps can be relied on."""
 _IDLE_NEEDS = 3 << 20
@@ -50,29 +44,14 @@ FULL = Plan(rounds=5, seconds=1.2, many=50_000, idle=5_000)
 QUICK = Plan(rounds=1, seconds=0.8, many=50_000, idle=300)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Measure, show, write; the exit status."""
-    plan = QUICK if "--quick" in arguments else FULL
-    terminal = Console()
-    console = terminal if terminal.is_terminal else Console(width=120)
-    try:
-        result = measure(plan, console)
-    except (LoadFailed, NotUp) as failure:
-        console.print(f"{failure}", style="red", markup=False)
-        return 1
-    show(result, console)
-    for file in write(result, RESULTS):
-        console.print(f"Written: {os.path.relpath(file)}", markup=False)
-    return 0
-
-
-def measure(plan: Plan, console: Console) -> Result:
-    """Do all of it. Raises LoadFailed, NotUp."""
+def measure(*, quick: bool, folder: Path | None, say: Callable[[str], None]) -> Result:
+    """Do all of it, in a temporary folder of `folder`. Raises LoadFailed, NotUp."""
+    plan = QUICK if quick else FULL
     began, described = time.monotonic(), machine.description()
-    with _scratch() as folder, ExitStack() as servers:
-        console.print(f"POP3: laying out {plan.accounts + plan.idle + 2} mailboxes in {folder}", markup=False)
-        mail = lay_out(folder / "root", plan.accounts, plan.many, plan.idle)
-        load = Load.build(folder)
+    with _scratch(folder) as scratch, ExitStack() as servers:
+        say(f"POP3: {plan.accounts + plan.idle + 2:,} mailboxes")
+        mail = lay_out(scratch / "root", plan.accounts, plan.many, plan.idle)
+        load = Load.build(scratch)
         time.sleep(_SETTLE)
 
         def up(server: Server) -> Server:
@@ -80,11 +59,11 @@ def measure(plan: Plan, console: Console) -> Result:
             return server
 
         # Memory first, of servers that have just started.
-        ours, dovecot = up(start_ours(mail, folder)), up(start_dovecot(mail, folder))
-        idle = {server.name: _idle(load, server, _as_room_is(mail.idle), console) for server in (ours, dovecot)}
-        kept = up(start_dovecot(mail, folder, sessions=1_000))
+        ours, dovecot = up(start_ours(mail, scratch)), up(start_dovecot(mail, scratch))
+        idle = {server.name: _idle(load, server, _as_room_is(mail.idle), say) for server in (ours, dovecot)}
+        kept = up(start_dovecot(mail, scratch, sessions=1_000))
         limits = {
-            account: up(start_limit(account.messages, message(account, 0), folder))
+            account: up(start_limit(account.messages, message(account, 0), scratch))
             for account in (mail.some[0], mail.big)
         }
         works = _works(mail)
@@ -95,16 +74,16 @@ def measure(plan: Plan, console: Console) -> Result:
         for work in works:
             limit = limits.get(mail.some[0] if len(work.accounts) > 1 else work.accounts[0])
             contestants = [ours, dovecot, kept, *([limit] if limit else [])]
-            measured.append(_alternate(load, work, contestants, plan, console))
+            measured.append(_alternate(load, work, contestants, plan, say))
         growth = _peak(load, ours, works[-2])
     return Result(
-        machine=described,
         seconds=time.monotonic() - began,
         dovecot=dovecot_version(),
         plan=plan,
         works=measured,
         idle=idle,
         big_message_growth=growth,
+        machine=described,
     )
 
 
@@ -118,7 +97,9 @@ def _works(mail: Mail) -> list[Work]:
     ]
 
 
-def _alternate(load: Load, work: Work, servers: Sequence[Server], plan: Plan, console: Console) -> Measured:
+def _alternate(
+    load: Load, work: Work, servers: Sequence[Server], plan: Plan, say: Callable[[str], None]
+) -> Measured:
     """The runs of one work, by all servers in turn."""
     runs: dict[str, list[Run]] = {server.name: [] for server in servers}
     for _ in range(plan.rounds):
@@ -126,18 +107,18 @@ def _alternate(load: Load, work: Work, servers: Sequence[Server], plan: Plan, co
             runs[server.name].append(load.run(server, work, plan.seconds, plan.seconds / 4))
     measured = Measured(work, runs)
     told = ", ".join(f"{name} {measured.rate(name):,.0f}" for name in runs)
-    console.print(f"POP3: {work.title}, {work.connections} at a time: {told} {work.unit}", markup=False)
+    say(f"POP3: {work.title}, {work.connections} at a time: {told} {work.unit}")
     return measured
 
 
-def _idle(load: Load, server: Server, accounts: Sequence[Account], console: Console) -> Idle:
+def _idle(load: Load, server: Server, accounts: Sequence[Account], say: Callable[[str], None]) -> Idle:
     """The memory of sessions that are logged in and do nothing."""
     before = server.memory()
     with load.idle(server, accounts) as seconds:
         during = server.memory()
         processes = len(server.pids())
     told = f"{server.name} {during / 2**20:,.0f} MiB in {processes:,} processes"
-    console.print(f"POP3: {len(accounts):,} idle sessions: {told}", markup=False)
+    say(f"POP3: {len(accounts):,} idle sessions: {told}")
     _until_quiet(server, processes)
     return Idle(len(accounts), before, during, processes, seconds)
 
@@ -165,15 +146,11 @@ def _peak(load: Load, server: Server, work: Work) -> int:
 
 
 @contextmanager
-def _scratch() -> Iterator[Path]:
+def _scratch(folder: Path | None) -> Iterator[Path]:
     """A folder for everything, which the mail user may enter."""
-    folder = Path(tempfile.mkdtemp(prefix="vmaild-pop3-"))
-    folder.chmod(0o755)
+    scratch = Path(tempfile.mkdtemp(prefix="vmaild-pop3-", dir=folder))
+    scratch.chmod(0o755)
     try:
-        yield folder
+        yield scratch
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+        shutil.rmtree(scratch, ignore_errors=True)

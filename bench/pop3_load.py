@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pop3_servers import Server, machine_time
-from pop3_site import ADDRESSES, Account
+from bench.pop3_servers import Server, machine_time
+from bench.pop3_site import ADDRESSES, Account
 
 _SOURCE = Path(__file__).parent / "pop3load.c"
 _MEGABYTE = 1_000_000

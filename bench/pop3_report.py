@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from pop3_load import Run, Work
+from bench.pop3_load import Run, Work
 from rich.console import Console
 from rich.table import Table
 
@@ -39,7 +39,7 @@ class Measured:
 
     def median(self, server: str, what: str) -> float:
         """The median of one attribute of the runs; 0 where there are none."""
-        return median([getattr(run, what) for run in self.runs.get(server, ())] or [0.0])
+        return float(median([getattr(run, what) for run in self.runs.get(server, ())] or [0.0]))
 
     def spread(self, server: str) -> float:
         """How far the fastest run was from the slowest, as a share of the median."""
@@ -91,6 +91,14 @@ class Result:
     big_message_growth: int
     """Bytes by which our server grew at most to send the large message."""
     machine: Mapping[str, str]
+
+    def print(self, console: Console) -> None:
+        """Tables for people."""
+        show(self, console)
+
+    def write(self, folder: Path) -> list[Path]:
+        """Keep it as JSON and as a plot; where."""
+        return write(self, folder)
 
 
 def show(result: Result, console: Console) -> None:
@@ -185,7 +193,7 @@ def _ratio(one: float, other: float) -> float:
 
 def write(result: Result, folder: Path) -> list[Path]:
     """Write JSON and plot; where they are."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     table, plot = folder / "pop3.json", folder / "pop3.svg"
     table.write_text(json.dumps(_as_json(result), indent=1) + "\n")
     plot.write_text(render_plot(result))

@@ -21,8 +21,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import pop3_site
-from pop3_site import ADDRESSES, Mail
+from bench.pop3_site import ADDRESSES, MAIL_USER, Mail
 
 WORKERS = 2
 _PATIENCE = 30.0
@@ -84,8 +83,6 @@ service config {{
 """
 
 _OURS = """\
-[site]
-user = "{user}"
 [pop3]
 listen = [{listen}]
 workers = {workers}
@@ -154,7 +151,7 @@ def start_ours(mail: Mail, folder: Path) -> Server:
     """`vmail serve` on the mail's root."""
     port = _free_port()
     listen = ", ".join(f'"{address}:{port}"' for address in ADDRESSES.values())
-    settings = _OURS.format(user=pop3_site.mail_user(), listen=listen, workers=WORKERS)
+    settings = _OURS.format(listen=listen, workers=WORKERS)
     (mail.root / "etc/vmail/vmail.toml").write_text(settings)
     return _start("vmaild", port, [_VMAIL, "--root", mail.root, "serve"], folder / "vmaild.log")
 
@@ -165,9 +162,8 @@ def start_dovecot(mail: Mail, folder: Path, sessions: int = 1) -> Server:
     name = "Dovecot+" if sessions > 1 else "Dovecot"
     home = folder / name.lower()
     home.mkdir()
-    user = pop3_site.mail_user()
-    if user:
-        users, nowhere = f"mail_uid = {user}", ""
+    if os.geteuid() == 0:
+        users, nowhere = f"mail_uid = {MAIL_USER}", ""
     else:  # all its processes run as whoever runs the bench, and cannot chroot
         users = "".join(f"default_{role}_user = {os.getuid()}\n" for role in ("internal", "login"))
         users += f"default_internal_group = {os.getgid()}"

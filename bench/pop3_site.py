@@ -25,6 +25,9 @@ OCTETS = 4096
 BIG_OCTETS = 25_000_000
 SHORT_OCTETS = 512
 
+MAIL_USER = "nobody"
+"""Whose the mailboxes are where root runs the bench; else they are the user's own."""
+
 _SHA512 = "$6$"
 """With its default of 5,000 rounds."""
 _TRADITIONAL = ""
@@ -74,11 +77,6 @@ class Mail:
         return self.root / "var/spool/vmail"
 
 
-def mail_user() -> str:
-    """The user whom the servers run as once they listen; empty: whoever runs the bench."""
-    return "nobody" if os.geteuid() == 0 else ""
-
-
 def lay_out(root: Path, accounts: int, many: int, idle: int) -> Mail:
     """Write everything but the settings of the servers: so many accounts, messages of one, idle accounts."""
     mail = Mail(
@@ -100,8 +98,8 @@ def lay_out(root: Path, accounts: int, many: int, idle: int) -> Mail:
         # Nobody reads these, and 100,000 files take long to write: all messages of a mailbox are one file.
         _fill(mail, account, repeat(message(account, 0), account.messages), _link)
     (mail.spool / LIGHT).symlink_to(BENCH)
-    if mail_user():
-        subprocess.run(["chown", "--recursive", "--no-dereference", f"{mail_user()}:", root], check=True)
+    if os.geteuid() == 0:  # Dovecot serves no mail as root
+        subprocess.run(["chown", "--recursive", "--no-dereference", f"{MAIL_USER}:", mail.spool], check=True)
     return mail
 
 

@@ -50,6 +50,7 @@ def lay_out(folder: Path, domains: int, accounts: int) -> Layout:
         if accounts:
             _write(root.passwd(name), "".join(passwd).replace("{home}", f"/vhome/{name}"))
             _write(root.shadow(name), shadow)
+        if accounts > 1:
             _write(root.aliases(name), f"postmaster: {LOGIN}\n")
     configure(root)
     return root

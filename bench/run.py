@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import argparse
 import sys
+import time
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[0] = str(HERE.parent)  # this folder is the package `bench`
 
-from bench import scale  # noqa: E402
+from bench import pop3, scale  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-BENCHES = {"scale": scale.measure}
+BENCHES = {"scale": scale.measure, "pop3": pop3.measure}
 
 
 def main() -> None:
@@ -28,13 +29,16 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where temporary files go; as $TMPDIR")
     options = parser.parse_args()
     console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+    started = time.monotonic()
+
+    def say(text: str) -> None:
+        console.print(f"{time.monotonic() - started:5.0f} s  {text}", style="dim", highlight=False)
+
     for name in options.only or BENCHES:
-        report = BENCHES[name](
-            quick=options.quick, folder=options.folder, say=lambda text: console.print(text, style="dim")
-        )
+        report = BENCHES[name](quick=options.quick, folder=options.folder, say=say)
         report.print(console)
         for path in report.write(HERE / "results"):
-            console.print(f"kept in {path.relative_to(HERE.parent)}", style="dim")
+            say(f"kept in {path.relative_to(HERE.parent)}")
 
 
 if __name__ == "__main__":

@@ -100,8 +100,10 @@ class Idle:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for pid, pipe in self._clients:
-            os.close(pipe)  # which ends it
+        for _, pipe in self._clients:
+            os.close(pipe)
+        # Only now: each holds the pipes of those before it, and ends when its own is closed everywhere.
+        for pid, _ in self._clients:
             os.waitpid(pid, 0)
 
 

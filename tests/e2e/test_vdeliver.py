@@ -69,13 +69,13 @@ def test_the_sender_becomes_the_return_path(
 def test_a_recipient_that_is_damaged_defers(where: Root) -> None:
     definition = where.etc / "domains/vc.toto.fr.toml"
     before = definition.read_text()
-    (where.path / "var/lib/vmail/last-good/new.example.toml").unlink(missing_ok=True)
-    damaged = definition.with_name("new.example.toml")
+    (where.path / "var/lib/vmail/last-good/damaged.example.toml").unlink(missing_ok=True)
+    damaged = definition.with_name("damaged.example.toml")
     damaged.write_text("fallback = 5\n")
-    done = where.vdeliver(MESSAGE, "bob@new.example")
+    done = where.vdeliver(MESSAGE, "bob@damaged.example")
     damaged.unlink()
     assert done.returncode == 75
-    assert "new.example.toml" not in done.stderr  # what is wrong is not the sender's business
+    assert "damaged.example.toml" not in done.stderr  # what is wrong is not the sender's business
     assert definition.read_text() == before
 
 

@@ -40,9 +40,9 @@ _SIMPLE_LINE = re.compile(
     r"([^:,&\ud800-\udfff]*)(?:,[^:=]*(?:(?<=[, ])quota=([0-9]{1,9}[kKmMgGtT]?))?)?:([ -9;-~]*):([ -9;-~]*)"
 )
 _PLAIN_LINE = re.compile(rf"^(?:#.*|{_SIMPLE_LINE.pattern})?$", re.MULTILINE)
+_LARGE_SIZE = re.compile(r"quota=[0-9]{7}")
+"""One that may be too large for its unit."""
 _QUOTA = re.compile(r"(?<=[,\s])quota=([^,\s]*)", re.IGNORECASE)
-_SURE_SIZE = 6
-"""Characters of a size that is not too large in any unit."""
 _UNWRITABLE = re.compile(r"[,:&]")
 _SHORTEST_HASH = 13
 """Characters of a password of the classic DES crypt(3)."""
@@ -75,19 +75,17 @@ def parse_passwd(text: str, path: str) -> Parsed[Account]:
     return Parsed(tuple(accounts), tuple(findings))
 
 
-def plain_accounts(text: str) -> list[str] | None:
-    """The login of each line (of a comment: empty), where there is nothing in the file to be told of.
+def plain_accounts(text: str) -> dict[str, int] | None:
+    """The line of each folded login, from 0, where there is nothing in the file to be told of.
 
     None where it needs a closer look. Ten times as fast as parse_passwd.
     """
-    logins = []
-    for line in _PLAIN_LINE.finditer(text):
-        login, size = line.group(1, 5)
-        if size and len(size) > _SURE_SIZE:
-            return None
-        logins.append(login or "")
-    once = len({fold(login) for login in logins if login}) == len(logins) - logins.count("")
-    return logins if once and len(logins) == text.count("\n") + 1 else None
+    if _LARGE_SIZE.search(text):
+        return None
+    logins = [line[1] or "" for line in _PLAIN_LINE.finditer(text)]
+    numbers = {login.lower(): number for number, login in enumerate(logins) if login}
+    is_plain = len(logins) > text.count("\n") and len(numbers) == len(logins) - logins.count("")
+    return numbers if is_plain else None
 
 
 def plain_account(line: str, source: Source) -> Account:

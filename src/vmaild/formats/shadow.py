@@ -31,8 +31,9 @@ _NEW_LINE = ":::0:99999:7:::"
 # crypt(5): a method with its prefix, extended DES, classic DES; shadow(5): a password field which starts with an
 # exclamation mark is locked, and any other that crypt(3) cannot have made lets nobody in.
 _PASSWORD = re.compile(r"[!*].*|\$[!-9;-~]+|_[./0-9A-Za-z]{19}|[./0-9A-Za-z]{13}")
+# A line in which nothing can be wrong, as nearly all are.
 _PLAIN_LINE = re.compile(
-    r"^(?:#.*|([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}):(?:[!*][ -9;-~]*|\$[!-9;-~]+):[0-9]{0,9}"
+    r"^(?:#.*|([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}):(?:[!*][ -9;-~]*|\$[!-9;-~]+|[./0-9A-Za-z]{13}):[0-9]{0,9}"
     r"(?::[0-9]*){4}:[0-9]{0,9}:[0-9]*)?$",
     re.MULTILINE,
 )
@@ -72,14 +73,15 @@ def parse_shadow(text: str, path: str) -> Parsed[ShadowEntry]:
     return Parsed(tuple(entries), tuple(findings))
 
 
-def plain_passwords(text: str) -> list[str] | None:
-    """The login of each line (of a comment: empty), where there is nothing in the file to be told of.
+def plain_passwords(text: str) -> dict[str, int] | None:
+    """The line of each folded login, from 0, where there is nothing in the file to be told of.
 
     None where it needs a closer look. Ten times as fast as parse_shadow.
     """
     logins = _PLAIN_LINE.findall(text)
-    once = len({fold(login) for login in logins if login}) == len(logins) - logins.count("")
-    return logins if once and len(logins) == text.count("\n") + 1 else None
+    numbers = {login.lower(): number for number, login in enumerate(logins) if login}
+    is_plain = len(logins) > text.count("\n") and len(numbers) == len(logins) - logins.count("")
+    return numbers if is_plain else None
 
 
 def plain_password(line: str, source: Source) -> ShadowEntry:

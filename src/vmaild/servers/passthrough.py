@@ -9,9 +9,11 @@ from __future__ import annotations
 import logging
 import os
 import select
+import signal
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 
 log = logging.getLogger("vmaild.passthrough")
 
@@ -25,7 +27,24 @@ def hand_over(channel: socket.socket, connection: socket.socket) -> None:
 
 
 def run(channel: socket.socket, lifeline: int, command: Sequence[str]) -> None:
-    """Start `command` for each connection that comes, until the lifeline (a pipe) ends."""
+    """Start `command` for each connection that comes, until SIGTERM or until the lifeline (a pipe) ends.
+
+    Daemons that run go on: they have their connections for themselves.
+    """
+    signal.signal(signal.SIGTERM, _end)
+    with suppress(_Ended):
+        _serve(channel, lifeline, command)
+
+
+class _Ended(Exception):
+    """Told to end."""
+
+
+def _end(*_: object) -> None:
+    raise _Ended
+
+
+def _serve(channel: socket.socket, lifeline: int, command: Sequence[str]) -> None:
     daemons: list[subprocess.Popen[bytes]] = []
     while True:
         daemons = [daemon for daemon in daemons if daemon.poll() is None]

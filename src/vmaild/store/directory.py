@@ -15,7 +15,7 @@ import os
 import time
 from array import array
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import accumulate
@@ -131,12 +131,14 @@ class _Lines(Mapping[str, E]):
 
     __slots__ = ("_numbers", "_parse", "_path", "_starts", "_text")
 
-    def __init__(self, text: str, path: str, logins: Sequence[str], parse: Callable[[str, Source], E]) -> None:
-        """`logins` has the login of each line, or nothing."""
+    def __init__(
+        self, text: str, path: str, numbers: Mapping[str, int], parse: Callable[[str, Source], E]
+    ) -> None:
+        """`numbers` are those of the lines, from 0."""
         self._text = text
         self._path = path
         self._parse = parse
-        self._numbers = {fold(login): number for number, login in enumerate(logins) if login}
+        self._numbers = numbers
         self._starts = array("L", accumulate((len(line) + 1 for line in text.split("\n")), initial=0))
 
     def __getitem__(self, key: str) -> E:
@@ -340,17 +342,17 @@ class FileDirectory:
 
 
 def _accounts(text: str, path: str) -> tuple[Mapping[str, Account], tuple[Finding, ...]]:
-    logins = plain_accounts(text)
-    if logins is not None:
-        return _Lines(text, path, logins, plain_account), ()
+    numbers = plain_accounts(text)
+    if numbers is not None:
+        return _Lines(text, path, numbers, plain_account), ()
     parsed = parse_passwd(text, path)
     return {fold(account.login): account for account in parsed.entries}, parsed.findings
 
 
 def _passwords(text: str, path: str) -> tuple[Mapping[str, ShadowEntry], tuple[Finding, ...]]:
-    logins = plain_passwords(text)
-    if logins is not None:
-        return _Lines(text, path, logins, plain_password), ()
+    numbers = plain_passwords(text)
+    if numbers is not None:
+        return _Lines(text, path, numbers, plain_password), ()
     parsed = parse_shadow(text, path)
     return {fold(entry.login): entry for entry in parsed.entries}, parsed.findings
 
