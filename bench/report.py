@@ -8,9 +8,22 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from html import escape
 from pathlib import Path
+from typing import Protocol
 
 from rich.console import Console
 from rich.table import Table
+
+
+class Findings(Protocol):
+    """What a bench hands back."""
+
+    def print(self, console: Console) -> None:
+        """Show it to people."""
+        ...
+
+    def write(self, folder: Path) -> list[Path]:
+        """Keep it, as JSON and as a plot; where."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +43,7 @@ class Row:
 
 @dataclass(slots=True)
 class Report:
-    """What one bench found, and where."""
+    """What one bench found, and where: rows of numbers."""
 
     bench: str
     title: str

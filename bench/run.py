@@ -2,7 +2,7 @@
 
     python bench/run.py [--only BENCH] [--quick] [--folder DIR]
 
-Each bench is a module with a function `measure(*, quick, folder, say) -> Report`; it is listed in BENCHES.
+Each bench is a module with a function `measure(*, quick, folder, say) -> Findings`; it is listed in BENCHES.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).parent
 sys.path[0] = str(HERE.parent)  # this folder is the package `bench`
 
 from bench import pop3, scale  # noqa: E402
+from bench.report import Findings  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-BENCHES = {"scale": scale.measure, "pop3": pop3.measure}
+BENCHES: dict[str, Callable[..., Findings]] = {"scale": scale.measure, "pop3": pop3.measure}
 
 
 def main() -> None:

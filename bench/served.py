@@ -57,7 +57,7 @@ class Server:
     def __enter__(self) -> Server:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         self.stop()
 
     def _await(self, deadline: float) -> None:

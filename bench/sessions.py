@@ -44,7 +44,7 @@ class Recipients:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         for connection in self._connections.values():
             connection.close()
 
@@ -99,7 +99,7 @@ class Idle:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         for _, pipe in self._clients:
             os.close(pipe)
         # Only now: each holds the pipes of those before it, and ends when its own is closed everywhere.

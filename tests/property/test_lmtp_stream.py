@@ -28,9 +28,9 @@ from vmaild.protocol.lmtp import (
     Ready,
     Recipient,
     TransactionReset,
-    Wait,
 )
 from vmaild.protocol.lmtp_client import converse, dialogue, encoded
+from vmaild.protocol.waits import Wait
 
 MAX_SIZE = 40
 REPLY_LINE = re.compile(rb"[2-5]\d\d[ -][\x20-\x7e\x80-\xff]*")

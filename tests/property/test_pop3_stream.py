@@ -35,9 +35,9 @@ from vmaild.protocol.pop3 import (
     State,
     TlsReady,
     TlsUnavailable,
-    Wait,
     WholeMessage,
 )
+from vmaild.protocol.waits import Wait
 
 EVERYTHING = Settings(stls=True, mechanisms=("PLAIN", "LOGIN"), utf8=True, lang=True, last=True, login_delay=60)
 CONTENTS = (b"Subject: one\n\none\n", b"Subject: two\n\n.\n..two\nno newline", b"", b"\r\n\r\n\n.\r")

@@ -34,8 +34,8 @@ from vmaild.protocol.lmtp import (
     Ready,
     Recipient,
     TransactionReset,
-    Wait,
 )
+from vmaild.protocol.waits import Wait
 
 TRANSCRIPTS = sorted((Path(__file__).parent / "lmtp").glob("*.txt"))
 

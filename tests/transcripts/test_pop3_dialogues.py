@@ -13,8 +13,6 @@ import pytest
 
 from vmaild.protocol.multiline import wire_size
 from vmaild.protocol.pop3 import (
-    NEED_DATA,
-    PAUSED,
     Answer,
     CheckPassword,
     CloseReason,
@@ -36,9 +34,9 @@ from vmaild.protocol.pop3 import (
     StartTls,
     TlsReady,
     TlsUnavailable,
-    Wait,
     WholeMessage,
 )
+from vmaild.protocol.waits import NEED_DATA, PAUSED, Wait
 
 if TYPE_CHECKING:
     from tests.transcripts.dialogue import Dialogue

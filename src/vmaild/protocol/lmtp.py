@@ -41,6 +41,15 @@ from vmaild.address import Address, AddressError, parse_address
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.protocol.data import DataDecoder
 from vmaild.protocol.lines import LineBuffer, LineTooLong
+from vmaild.protocol.waits import (
+    MAX_HELD_INPUT,
+    MAX_HELD_OUTPUT,
+    NEED_DATA,
+    PAUSED,
+    SEND_FIRST,
+    LocalProtocolError,
+    Wait,
+)
 
 MAX_COMMAND = 2048
 """Octets of a command. RFC 5321 4.5.3.1.4 asks for 512; rewritten senders (SRS) and parameters take more."""
@@ -50,15 +59,6 @@ MAX_RECIPIENTS = 10_000
 """Accepted recipients of a transaction; RFC 5321 4.5.3.1.8 asks for 100 at least."""
 MAX_BAD_COMMANDS = 10
 """So many in a row are borne, the last of them closes the connection."""
-MAX_HELD_INPUT = 65_536
-"""Octets: when more is waiting to be obeyed, `data_wanted` asks the outside to stop reading."""
-MAX_HELD_OUTPUT = 262_144
-"""Octets: when more is waiting to be sent, no further command is obeyed. Else a client that pipelines HELP by
-the thousand and reads nothing would fill our memory."""
-
-
-class LocalProtocolError(Exception):
-    """Our side said what was not asked: a defect of ours, never the client's doing."""
 
 
 class Dialect(Enum):
@@ -86,19 +86,6 @@ class CloseReason(Enum):
     PEER_CLOSED = "the client closed the connection"
     BAD_COMMANDS = "too many bad commands"
     CLOSED_BY_US = "closed by the server"
-
-
-class Wait(Enum):
-    """Why there is no event now."""
-
-    NEED_DATA = "the client has to say something"
-    PAUSED = "a question has to be answered"
-    SEND_FIRST = "much is waiting to be sent: send it, and ask for events again"
-
-
-NEED_DATA: Final = Wait.NEED_DATA
-PAUSED: Final = Wait.PAUSED
-SEND_FIRST: Final = Wait.SEND_FIRST
 
 
 # Events: what the core tells and asks the outside.

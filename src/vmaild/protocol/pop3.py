@@ -45,9 +45,6 @@ from vmaild.protocol.lines import LineBuffer, LineTooLong
 from vmaild.protocol.multiline import MultilineEncoder
 from vmaild.protocol.pop3_capabilities import PLAIN_POP3, Settings, capabilities
 from vmaild.protocol.pop3_events import (
-    NEED_DATA,
-    PAUSED,
-    SEND_FIRST,
     Answer,
     CheckPassword,
     CloseReason,
@@ -69,7 +66,6 @@ from vmaild.protocol.pop3_events import (
     State,
     TlsReady,
     TlsUnavailable,
-    Wait,
     WholeMessage,
 )
 from vmaild.protocol.pop3_maildrop import Maildrop
@@ -83,19 +79,23 @@ from vmaild.protocol.sasl import (
     PreparationError,
     prepared,
 )
+from vmaild.protocol.waits import (
+    MAX_HELD_INPUT,
+    MAX_HELD_OUTPUT,
+    NEED_DATA,
+    PAUSED,
+    SEND_FIRST,
+    LocalProtocolError,
+    Wait,
+)
 
 __all__ = [
     "ANSWERS",
     "COMMANDS",
     "MAX_COMMAND",
     "MAX_CREDENTIAL",
-    "MAX_HELD_INPUT",
-    "MAX_HELD_OUTPUT",
     "MAX_REPLY",
     "MAX_RESPONSE",
-    "NEED_DATA",
-    "PAUSED",
-    "SEND_FIRST",
     "Answer",
     "CheckPassword",
     "CloseReason",
@@ -105,7 +105,6 @@ __all__ = [
     "Connection",
     "ConnectionClosed",
     "Event",
-    "LocalProtocolError",
     "LoginRefused",
     "MaildropOpened",
     "MessageBroken",
@@ -121,23 +120,13 @@ __all__ = [
     "State",
     "TlsReady",
     "TlsUnavailable",
-    "Wait",
     "WholeMessage",
 ]
 
 MAX_COMMAND = 255
 """Octets of a command with its CRLF (RFC 2449 section 4)."""
-MAX_HELD_INPUT = 65_536
-"""Octets: when more is waiting to be obeyed, `data_wanted` asks the outside to stop reading."""
-MAX_HELD_OUTPUT = 262_144
-"""Octets: when more is waiting to be sent, no further command is obeyed. Else a client that pipelines LIST by
-the thousand and reads nothing would fill our memory."""
 MAX_REPLY = 512
 """Octets of a reply's first line with its CRLF (RFC 1939 section 3)."""
-
-
-class LocalProtocolError(Exception):
-    """Our side said what was not asked: a defect of ours, never the client's doing."""
 
 
 class _Refused(Exception):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Final
 
 
 class State(Enum):
@@ -47,19 +46,6 @@ class CloseReason(Enum):
     BAD_COMMANDS = "too many bad commands"
     BROKEN_MESSAGE = "a message could not be read to its end"
     CLOSED_BY_US = "closed by the server"
-
-
-class Wait(Enum):
-    """Why there is no event now."""
-
-    NEED_DATA = "the client has to say something"
-    PAUSED = "a question has to be answered"
-    SEND_FIRST = "much is waiting to be sent: send it, and ask for events again"
-
-
-NEED_DATA: Final = Wait.NEED_DATA
-PAUSED: Final = Wait.PAUSED
-SEND_FIRST: Final = Wait.SEND_FIRST
 
 
 # Events: what the core asks of the outside.

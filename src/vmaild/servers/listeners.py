@@ -1,19 +1,82 @@
-"""Listening sockets: bound once by the supervisor, before it gives up its rights, and shared by its workers."""
+"""Listening sockets: bound once by the supervisor, before it gives up its rights, and shared by its workers.
+
+What systemd.socket(5) listens on already is taken over instead of bound: so the server can run without root, and
+while it restarts, connections wait with systemd.
+"""
 
 from __future__ import annotations
 
 import errno
 import os
 import socket
+from collections.abc import MutableMapping
 from contextlib import suppress
 
 from vmaild.core.site import Listen
 
 _BACKLOG = 1024
+_FIRST_PASSED = 3
+"""SD_LISTEN_FDS_START (sd_listen_fds(3))."""
+
+Address = tuple[str, int] | str
+"""Of TCP: host and port; of a Unix socket: its path."""
 
 
 class BindError(Exception):
     """An address cannot be listened on; the text says which, why, and what to do."""
+
+
+def passed_sockets(environment: MutableMapping[str, str]) -> dict[Address, socket.socket]:
+    """The listening sockets that whoever started this process has passed (sd_listen_fds(3)), by their address.
+
+    The variables that tell of them are removed: no child of ours is meant. Passed descriptors that are not
+    listening stream sockets are closed. Names (LISTEN_FDNAMES) do not
+    matter here: the address tells what a socket is for. Raises BindError where the variables are damaged.
+    """
+    pid, count, _ = (environment.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
+    if pid != str(os.getpid()) or not count:
+        return {}
+    if not count.isdecimal():
+        raise BindError(f"LISTEN_FDS is {count!r}, not a number; see the unit that starts vmail serve")
+    passed: dict[Address, socket.socket] = {}
+    for descriptor in range(_FIRST_PASSED, _FIRST_PASSED + int(count)):
+        try:
+            listener = socket.socket(fileno=descriptor)
+        except OSError:  # not open, or no socket
+            with suppress(OSError):
+                os.close(descriptor)
+            continue
+        if not _listens(listener):
+            listener.close()
+            continue
+        listener.set_inheritable(False)
+        listener.setblocking(False)
+        name = listener.getsockname()
+        passed[name if isinstance(name, str) else name[:2]] = listener
+    return passed
+
+
+def _listens(listener: socket.socket) -> bool:
+    families = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
+    return (
+        listener.family in families
+        and listener.type == socket.SOCK_STREAM
+        and bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    )
+
+
+def taken_over(listen: Listen, path: str, passed: MutableMapping[Address, socket.socket]) -> list[socket.socket]:
+    """What of `passed` is for this setting, removed from there; empty: `bind` it. `path` as there.
+
+    For `*` one socket on `[::]` is enough where that serves IPv4, too (BindIPv6Only=both).
+    """
+    if listen.path:
+        wanted: list[Address] = [path]
+    elif listen.host == "*":
+        wanted = [("0.0.0.0", listen.port), ("::", listen.port)]  # noqa: S104  what `*` asks for
+    else:
+        wanted = [(listen.host, listen.port)]
+    return [passed.pop(address) for address in wanted if address in passed]
 
 
 def bind(listen: Listen, path: str) -> list[socket.socket]:

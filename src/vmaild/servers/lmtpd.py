@@ -32,8 +32,8 @@ from vmaild.protocol.lmtp import (
     Recipient,
     State,
     TransactionReset,
-    Wait,
 )
+from vmaild.protocol.waits import Wait
 from vmaild.servers.board import Metric, Row
 from vmaild.store.content import Content
 from vmaild.store.messages import StoreError, StoreFull

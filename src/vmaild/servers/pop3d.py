@@ -48,9 +48,9 @@ from vmaild.protocol.pop3_events import (
     State,
     TlsReady,
     TlsUnavailable,
-    Wait,
     WholeMessage,
 )
+from vmaild.protocol.waits import Wait
 from vmaild.servers.board import CLOSED, Metric, Row
 from vmaild.servers.logins import Attempt, Logins
 from vmaild.servers.tls import Certificates

@@ -2,7 +2,8 @@
 
 SIGHUP reads vmail.toml again: new workers with the new settings, then the old ones drain. SIGTERM and SIGINT
 drain and end; a second one ends at once. A worker that dies is replaced; the listening sockets are the
-supervisor's, so connections that wait in them are not lost. Domains, accounts and aliases need no reload at all.
+supervisor's, so connections that wait in them are not lost. Those that systemd passes (sd_listen_fds(3)) are used
+instead of bound ones where their address is that of a setting. Domains, accounts and aliases need no reload at all.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from dataclasses import dataclass, field
 from vmaild.core.site import LIVE_VIEW, Listen, Site
 from vmaild.servers import metrics as _imported_before_the_fork  # noqa: F401  workers share what it loads
 from vmaild.servers import passthrough, worker
-from vmaild.servers.listeners import BindError, bind
+from vmaild.servers.listeners import Address, BindError, bind, passed_sockets, taken_over
 from vmaild.servers.worker import Door, Post, Role, ServeError, Shared, Speech
 from vmaild.store.atomic import make_folders
 from vmaild.store.directory import FileDirectory
@@ -78,6 +79,10 @@ class Supervisor:
     shared: Shared = field(default_factory=lambda: Shared.create(MAX_WORKERS))
     native: tuple[socket.socket, socket.socket] | None = None
     """Between workers and the process that starts the host's own POP3 daemon: their end, its end."""
+    passed: dict[Address, socket.socket] = field(default_factory=dict)
+    """Listening sockets of whoever started us that no setting has asked for yet."""
+    theirs: set[Listen] = field(default_factory=set)
+    """Settings whose sockets were passed to us: their paths stay when we end."""
     rows: list[int] = field(default_factory=lambda: list(range(MAX_WORKERS)))
     """Of the shared memory, those that no worker has."""
 
@@ -104,7 +109,10 @@ class Supervisor:
                 )
         try:
             for key in sorted(wanted - self.listeners.keys(), key=str):
-                fresh[key] = bind(key[1], self.layout.path(key[1].path))
+                path = self.layout.path(key[1].path)
+                passed = taken_over(key[1], path, self.passed)
+                self.theirs |= {key[1]} if passed else set()
+                fresh[key] = passed or bind(key[1], path)
         except BindError:
             _close(fresh)
             raise
@@ -290,9 +298,12 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
     directory.names()  # before the fork: what all workers need is read once and shared
     supervisor = Supervisor(layout, site, directory, lifeline=os.pipe(), lock=lock)
     try:
+        supervisor.passed |= passed_sockets(os.environ)
         supervisor.bind(site)
     except BindError as error:
         raise ServeError(str(error)) from error
+    for address in supervisor.passed:
+        log.warning("%s was passed to this process, but no setting of vmail.toml listens there", address)
     make_folders(layout.incoming, 0o700)
     supervisor.staff()
     log.info("serving %d domains", len(directory.names()))
@@ -302,7 +313,7 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
     log.info("ending: sessions in progress may finish")
     supervisor.end()
     for listen in (*site.lmtp.listen, LIVE_VIEW):
-        if listen.path:
+        if listen.path and listen not in supervisor.theirs:
             os.unlink(layout.path(listen.path))
     return 0
 

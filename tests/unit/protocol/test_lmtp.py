@@ -10,10 +10,6 @@ from vmaild.address import Address
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.protocol.lmtp import (
     MAX_COMMAND,
-    MAX_HELD_INPUT,
-    NEED_DATA,
-    PAUSED,
-    SEND_FIRST,
     Answer,
     CloseReason,
     Connection,
@@ -24,16 +20,15 @@ from vmaild.protocol.lmtp import (
     Dialect,
     Event,
     Hello,
-    LocalProtocolError,
     MailFrom,
     Ready,
     Recipient,
     State,
     TransactionReset,
-    Wait,
     folded,
     render_reply,
 )
+from vmaild.protocol.waits import MAX_HELD_INPUT, NEED_DATA, PAUSED, SEND_FIRST, LocalProtocolError, Wait
 
 ACCEPTED = Delivered(Condition.ACCEPTED)
 BOB = Recipient(Address("bob", "va.toto.fr"), "bob@va.toto.fr")

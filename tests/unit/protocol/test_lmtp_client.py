@@ -21,9 +21,9 @@ from vmaild.protocol.lmtp import (
     MailFrom,
     Ready,
     Recipient,
-    Wait,
 )
 from vmaild.protocol.lmtp_client import MAX_REPLY, Result, converse, dialogue, encoded
+from vmaild.protocol.waits import Wait
 
 
 @dataclass

@@ -9,11 +9,6 @@ import pytest
 from vmaild.protocol.pop3 import (
     ANSWERS,
     COMMANDS,
-    MAX_HELD_INPUT,
-    MAX_HELD_OUTPUT,
-    NEED_DATA,
-    PAUSED,
-    SEND_FIRST,
     Answer,
     CheckPassword,
     CloseReason,
@@ -22,7 +17,6 @@ from vmaild.protocol.pop3 import (
     Connection,
     ConnectionClosed,
     Event,
-    LocalProtocolError,
     LoginRefused,
     MaildropOpened,
     MessageBroken,
@@ -38,8 +32,16 @@ from vmaild.protocol.pop3 import (
     State,
     TlsReady,
     TlsUnavailable,
-    Wait,
     WholeMessage,
+)
+from vmaild.protocol.waits import (
+    MAX_HELD_INPUT,
+    MAX_HELD_OUTPUT,
+    NEED_DATA,
+    PAUSED,
+    SEND_FIRST,
+    LocalProtocolError,
+    Wait,
 )
 
 LOGIN = b"USER bob\r\nPASS secret\r\n"

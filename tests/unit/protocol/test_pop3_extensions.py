@@ -8,14 +8,11 @@ from base64 import b64encode
 import pytest
 
 from vmaild.protocol.pop3 import (
-    NEED_DATA,
-    PAUSED,
     CheckPassword,
     CloseReason,
     Connection,
     ConnectionClosed,
     Event,
-    LocalProtocolError,
     LoginRefused,
     MaildropOpened,
     MessageUnreadable,
@@ -26,8 +23,8 @@ from vmaild.protocol.pop3 import (
     State,
     TlsReady,
     TlsUnavailable,
-    Wait,
 )
+from vmaild.protocol.waits import NEED_DATA, PAUSED, LocalProtocolError, Wait
 
 EVERYTHING = Settings(stls=True, mechanisms=("PLAIN", "LOGIN"), utf8=True, lang=True, last=True)
 

@@ -1,0 +1,128 @@
+"""The classic line of inetd.conf: Debian's inetd and tcpd, vpop3d, and behind it the host's own daemon."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.e2e.clients import Pop3, password_of
+from tests.served import ADDRESSES, COMMANDS, SHARED, Root, moments, run
+
+PROGRAMS = Path(__file__).parents[2] / ".cache/debian/usr/sbin"
+MESSAGE = b"From: carol@sender.example\r\nSubject: By inetd\r\n\r\nHello.\r\n.\r\n"
+NATIVE = """\
+#!/bin/sh
+# Says what it was started with, and the first line that it is sent.
+printf '+OK native %s %s\\r\\n' "$#" "$1"
+read -r line
+printf 'heard %s\\r\\n' "$line"
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Inetd:
+    """An inetd with one service on every address that tests use."""
+
+    root: Root
+    port: int
+    process: subprocess.Popen[bytes]
+
+
+@pytest.fixture
+def inetd(root: Root, free_port: Callable[[], int]) -> Iterator[Inetd]:
+    """Nothing of vmaild runs but what inetd starts."""
+    for program in ("inetd", "tcpd"):
+        if not (PROGRAMS / program).exists():
+            pytest.fail(f"{program} is missing: run tools/debian-packages tests")
+    port = free_port()
+    native = root.path / "ipop3d"
+    native.write_text(NATIVE)
+    native.chmod(0o755)
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    settings = root.path / "inetd.conf"
+    settings.write_text(
+        "".join(
+            f"{address}:{port} stream tcp nowait {user} {PROGRAMS}/tcpd {COMMANDS}/vpop3d {native} argument\n"
+            for address in (SHARED, *ADDRESSES.values())
+        )
+    )
+    log = root.path / "inetd.log"
+    with log.open("wb") as output:
+        # -i: in the foreground.
+        process = subprocess.Popen(
+            [PROGRAMS / "inetd", "-i", settings],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env={**os.environ, "VMAIL_ROOT": str(root.path)},
+            start_new_session=True,
+        )
+    try:
+        for _ in moments("inetd did not listen"):
+            assert process.poll() is None, log.read_text()
+            if listens(port):
+                break
+        yield Inetd(root, port, process)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def listens(port: int) -> bool:
+    """Whether somebody does, at the last address; nobody is bothered with a connection."""
+    place = f"{int.from_bytes(socket.inet_aton(list(ADDRESSES.values())[-1]), 'little'):08X}:{port:04X}"
+    return any(
+        line.split()[1] == place and line.split()[3] == "0A"
+        for line in Path("/proc/net/tcp").read_text().splitlines()
+    )
+
+
+def test_virtual_addresses_are_served(inetd: Inetd) -> None:
+    for domain, address in ADDRESSES.items():
+        with Pop3((address, inetd.port)) as session:
+            assert session.greeting.startswith(f"+OK Virtual {domain} POP3 Server")
+            assert session.log_in("bob", password_of(f"bob@{domain}")).startswith("+OK")
+            assert session.ask("QUIT").startswith("+OK")
+
+
+def test_a_program_fetches_through_it(inetd: Inetd, tmp_path: Path) -> None:
+    delivered = inetd.root.vdeliver(MESSAGE.replace(b"\r\n", b"\n"), "bob@vb.toto.fr")
+    assert delivered.returncode == 0, delivered.stderr
+    inbox = tmp_path / "inbox"
+    settings = tmp_path / "fetchmailrc"
+    settings.write_text(
+        f'poll {ADDRESSES["vb.toto.fr"]} port {inetd.port} protocol pop3 user "bob" password "bob-vb" '
+        f"sslproto '' mda \"cat >>{inbox}\"\n"
+    )
+    settings.chmod(0o600)
+    fetchmail = ["fetchmail", "-f", str(settings), "--pidfile", str(tmp_path / "pid"), "-i", str(tmp_path / "ids")]
+    assert run(*fetchmail).returncode == 0
+    assert b"Subject: By inetd" in inbox.read_bytes()
+    assert b"\nHello.\n.\n" in inbox.read_bytes()
+    assert inetd.root.stored("bob@vb.toto.fr") == []
+    assert run(*fetchmail).returncode == 1  # no mail
+    wrong = run("curl", "-s", f"pop3://{ADDRESSES['vb.toto.fr']}:{inetd.port}/", "--user", "bob:bob-va")
+    assert wrong.returncode == 67  # login denied
+
+
+def test_every_other_connection_goes_unread_to_the_native_daemon(inetd: Inetd) -> None:
+    with socket.create_connection((SHARED, inetd.port), 30) as client:
+        client.sendall(b"USER carol\r\n")  # long before the daemon runs: had we read it, it would be gone
+        assert client.makefile("rb").read() == b"+OK native 1 argument\r\nheard USER carol\r\r\n"
+
+
+def test_a_hand_edit_moves_an_address_to_the_native_daemon(inetd: Inetd) -> None:
+    definition = inetd.root.etc / "domains/vc.toto.fr.toml"
+    place = (ADDRESSES["vc.toto.fr"], inetd.port)
+    with Pop3(place) as session:
+        assert session.greeting.startswith("+OK Virtual vc.toto.fr")
+    definition.write_text(definition.read_text().replace(ADDRESSES["vc.toto.fr"], "127.0.0.99"))
+    with Pop3(place) as session:
+        assert session.greeting == "+OK native 1 argument"
