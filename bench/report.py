@@ -27,18 +27,27 @@ class Findings(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Measured:
     """One measured number."""
+
+    measure: str
+    """What was measured."""
+    value: float | None
+    """None: it could not be."""
+    unit: str
+    cpu: float | None = None
+    """Seconds of CPU in seconds of time: what other programs on the machine disturb less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A number and where it stands."""
 
     dimension: str
     """What was made larger, such as `domains`."""
     size: int
     """How large."""
-    measure: str
-    value: float | None
-    """None: not measured; `note` says why."""
-    unit: str
-    note: str = ""
+    found: Measured
 
 
 @dataclass(slots=True)
@@ -50,13 +59,14 @@ class Report:
     machine: dict[str, str]
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, dimension: str, size: int, measures: Iterable[tuple[str, float | None, str]]) -> None:
-        """Add what was measured at one size: (measure, value, unit) each."""
-        self.rows += [Row(dimension, size, measure, value, unit) for measure, value, unit in measures]
+    def add(self, dimension: str, size: int, measured: Iterable[Measured]) -> None:
+        """Add what was measured at one size."""
+        self.rows += [Row(dimension, size, found) for found in measured]
 
     def print(self, console: Console) -> None:
         """A table for each dimension, sizes side by side."""
         console.print("   ".join(f"{key}: {value}" for key, value in self.machine.items()), style="dim")
+        console.print("Seconds of CPU stand in parentheses.", style="dim")
         for dimension in dict.fromkeys(row.dimension for row in self.rows):
             rows = [row for row in self.rows if row.dimension == dimension]
             sizes = sorted({row.size for row in rows})
@@ -64,13 +74,10 @@ class Report:
             table.add_column(dimension)
             for size in sizes:
                 table.add_column(f"{size:,}", justify="right")
-            for measure in dict.fromkeys(row.measure for row in rows):
-                found = {row.size: row for row in rows if row.measure == measure}
+            for measure in dict.fromkeys(row.found.measure for row in rows):
+                found = {row.size: row.found for row in rows if row.found.measure == measure}
                 table.add_row(measure, *(shown(found[size]) if size in found else "" for size in sizes))
             console.print(table)
-            for row in rows:
-                if row.note:
-                    console.print(f"  {row.measure}, {row.size:,}: {row.note}", style="dim")
 
     def write(self, folder: Path) -> list[Path]:
         """Keep it as JSON and as a plot; where."""
@@ -81,18 +88,26 @@ class Report:
         return [data, plot]
 
 
-def shown(row: Row) -> str:
-    """A number with its unit, three digits of it: 0.0123 s is 12.3 ms."""
-    if row.value is None:
+def shown(found: Measured) -> str:
+    """A number with its unit, three digits of it."""
+    if found.value is None:
         return "-"
-    value, unit = row.value, row.unit
-    if unit == "s":
-        for factor, smaller in ((1, "s"), (1e3, "ms"), (1e6, "µs")):
-            if value * factor >= 1 or smaller == "µs":
-                value, unit = value * factor, smaller
-                break
+    if found.unit == "s":
+        return _seconds(found.value) + (f" ({_seconds(found.cpu)})" if found.cpu is not None else "")
+    return f"{_digits(found.value)} {found.unit}"
+
+
+def _seconds(value: float) -> str:
+    """0.0123 is 12.3 ms."""
+    for factor, unit in ((1, "s"), (1e3, "ms")):
+        if value * factor >= 1:
+            return f"{_digits(value * factor)} {unit}"
+    return f"{_digits(value * 1e6)} µs"
+
+
+def _digits(value: float) -> str:
     digits = 0 if value >= 100 or value == int(value) else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f} {unit}"
+    return f"{value:,.{digits}f}"
 
 
 _COLOURS = ("#1b6ca8", "#c8553d", "#588b3a", "#8a4f9e", "#b8860b", "#3a8f8f", "#a04060", "#606060")
@@ -104,15 +119,15 @@ def svg(title: str, rows: Sequence[Row]) -> str:
     """Plots on logarithmic axes, one for each dimension and unit that was measured at several sizes."""
     lines: dict[tuple[str, str], dict[str, list[tuple[int, float]]]] = {}
     for row in rows:
-        if row.value:
-            lines.setdefault((row.dimension, row.unit), {}).setdefault(row.measure, []).append(
-                (row.size, row.value)
-            )
+        found = row.found
+        if found.value:
+            curves = lines.setdefault((row.dimension, found.unit), {})
+            curves.setdefault(found.measure, []).append((row.size, found.value))
     plots: list[str] = []
     for (dimension, unit), measures in lines.items():
-        curves = {name: sorted(points) for name, points in measures.items() if len(points) > 1}
-        if curves:
-            plots.append(_plot(f"{dimension}: {unit}", curves, (_HEIGHT + 60) * len(plots) + 40))
+        several = {name: sorted(points) for name, points in measures.items() if len(points) > 1}
+        if several:
+            plots.append(_plot(f"{dimension}: {unit}", several, (_HEIGHT + 60) * len(plots) + 40))
     height = (_HEIGHT + 60) * len(plots) + 50
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{_LEFT + _WIDTH + _ROOM}" height="{height}" '

@@ -15,22 +15,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine, roots
-from bench.report import Report
-from bench.served import COMMANDS, Server, command
+from bench.report import Measured, Report
+from bench.served import COMMANDS, Server, Took, command, median
 from bench.sessions import Idle, Recipients
 
 from vmaild.store.layout import Layout
 
 PROJECT = Path(__file__).parents[1]
 MESSAGE = b"Subject: bench\n\nOne message\n"
-
-Measures = list[tuple[str, float | None, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +58,14 @@ def measure(*, quick: bool, folder: Path | None, say: Callable[[str], None]) -> 
     """Everything, in a temporary folder of `folder`, which is removed again."""
     sizes = QUICK if quick else WHOLE
     report = Report("scale", "How cost grows", machine.description())
-    for count, accounts in sizes.domains:
-        say(f"{count:,} domains of {accounts} accounts")
-        with _root(folder, count, accounts) as root:
-            report.add("domains", count, domains(root, count, accounts, sizes.touch))
+    for count, each in sizes.domains:
+        say(f"{count:,} domains of {each} accounts")
+        with _root(folder, count, each) as root:
+            report.add("domains", count, domains(root, count, sizes.touch))
     for count in sizes.accounts:
         say(f"one domain of {count:,} accounts")
         with _root(folder, 1, count) as root:
-            report.add("accounts in one domain", count, accounts_in_one(root, count))
+            report.add("accounts in one domain", count, accounts(root, count))
     for count in sizes.messages:
         say(f"a mailbox of {count:,} messages")
         with _root(folder, 1, 1) as root:
@@ -80,147 +78,110 @@ def measure(*, quick: bool, folder: Path | None, say: Callable[[str], None]) -> 
     return report
 
 
-def domains(root: Layout, count: int, accounts: int, touch: float) -> Measures:
+def domains(root: Layout, count: int, touch: float) -> Iterator[Measured]:
     """Start-up, look-ups, pauses, memory, delivery and a change by the administrator."""
     middle = roots.domain(count // 2)
     with Server(root) as server:
-        first_start = server.start_up
-    starts = []
+        yield _took("start, the first ever", server.start_up)
+    starts, through = [], []
     for _ in range(3):
         with Server(root) as server:
             starts.append(server.start_up)
-            supervisor, workers = server.memory()
-            through = [_delivery(root, middle) for _ in range(7)]
-    found: Measures = [
-        ("start, the first ever", first_start, "s"),
-        ("start, later", statistics.median(starts), "s"),
-    ]
-    scan = _probe("scan", root)
-    found += [("finding all definitions, index kept (CPU)", scan["cpu"], "s")]
-    own = [_probe("look_up", root, f"{roots.LOGIN}@{middle}") for _ in range(3)]
-    alias = [_probe("look_up", root, f"{roots.LOGIN}@{roots.domain_alias(count // 2)}") for _ in range(3)]
-    found += [
-        ("first look-up in a fresh process", statistics.median(each["first"] for each in own), "s"),
-        (
-            "first look-up by domain alias in a fresh process",
-            statistics.median(each["first"] for each in alias),
-            "s",
-        ),
-        ("look-ups again, in a second of CPU", statistics.median(each["rate"] for each in own), "/s"),
-        (
-            "look-ups by domain alias again, in a second of CPU",
-            statistics.median(each["rate"] for each in alias),
-            "/s",
-        ),
-    ]
+            sizes = server.sizes()
+            through += [_delivery(root, middle) for _ in range(5)]
+    yield _took("start, later", median(starts))
+    yield from _look_ups(root, "", f"{roots.LOGIN}@{middle}")
+    yield from _look_ups(root, " by domain alias", f"{roots.LOGIN}@{roots.domain_alias(count // 2)}")
     paused = _probe("pause", root, "30")
-    found += [
-        ("longest pause by scans", paused["longest"], "s"),
-        ("address edited in place is in force after", paused.get("edited"), "s"),
-        ("address in a new file is in force after", paused.get("added"), "s"),
-        ("vdeliver by way of the server", statistics.median(through), "s"),
-        ("vdeliver without a server", statistics.median(_delivery(root, middle) for _ in range(7)), "s"),
-        ("supervisor after start, PSS", supervisor.proportional, "MB"),
-        ("each worker after start, PSS", statistics.mean(worker.proportional for worker in workers), "MB"),
-        ("all five after start, PSS", supervisor.proportional + sum(each.proportional for each in workers), "MB"),
-    ]
+    yield Measured("longest pause by scans", paused["longest"], "s")
+    yield Measured("address in a file edited in place in force after", paused.get("edited"), "s")
+    yield Measured("address in a new file in force after", paused.get("added"), "s")
+    yield _took("vdeliver by way of the server", median(through))
+    yield _took("vdeliver without a server", median(_delivery(root, middle) for _ in range(7)))
+    yield Measured("all five processes after start, PSS", sum(sizes), "MB")
     touched = _probe("touch_all", root, f"{touch}")
-    found += [
-        ("asking for each domain and a password, a domain", touched["wall"] / touched["domains"], "s"),
-        ("memory for that, a domain", 1024 * touched["memory"] / touched["domains"], "kB"),
-    ]
-    found += _after_recipients(root, count, touch)
-    found.append(("vmail user add", _user_add(root, middle), "s"))
-    return found
-
-
-def _after_recipients(root: Layout, count: int, seconds: float) -> Measures:
-    """RCPT for an account of every domain, at every LMTP worker; what the server takes then."""
+    yield _found("all definitions found by a process", touched, "scan")
+    yield _found("a domain and a password in it looked up first", touched, "each")
+    yield Measured("memory for that", 1024 * touched["memory"], "kB")
     with Server(root) as server, Recipients(server) as lmtp:
-        rate = lmtp.ask([f"{roots.LOGIN}@{roots.domain(number)}" for number in range(count)], seconds)
-        supervisor, workers = server.memory()
-        total = supervisor.proportional + sum(worker.proportional for worker in workers)
-        return [
-            ("RCPT answers, all domains in turn, two workers", rate, "/s"),
-            ("largest worker after that, PSS", max(worker.proportional for worker in workers), "MB"),
-            ("all five after that, PSS", total, "MB"),
-        ]
+        lmtp.ask([f"{roots.LOGIN}@{roots.domain(number)}" for number in range(count)], 3 * touch)
+        sizes = server.sizes()
+    yield Measured("all five after mail for every domain, PSS", sum(sizes), "MB")
+    yield Measured("the largest of them", max(sizes), "MB")
+    yield _user_add(root, middle)
 
 
-def accounts_in_one(root: Layout, count: int) -> Measures:
+def _look_ups(root: Layout, how: str, recipient: str) -> Iterator[Measured]:
+    found = _median([_probe("look_up", root, recipient) for _ in range(3)])
+    yield _found(f"first look-up{how} in a process", found, "first")
+    yield Measured(f"look-ups{how} after that, per second of CPU", found["rate"], "")
+
+
+def accounts(root: Layout, count: int) -> Iterator[Measured]:
     """A domain's files when they are first needed, and when one line of them has changed."""
-    command(COMMANDS / "vdeliver", "--root", root.root, f"{roots.LOGIN}@{roots.domain(0)}", stdin=MESSAGE)
-    time.sleep(0.1)  # until its files have settled
-    found = [_probe("accounts", root, f"u{count - 1:06d}") for _ in range(3)]
-
-    def median(name: str) -> float:
-        return statistics.median(each[name] for each in found)
-
-    return [
-        ("first look-up, passwd", median("passwd"), "s"),
-        ("first look-up, shadow", median("shadow"), "s"),
-        ("look-up after an edit by hand", median("edited"), "s"),
-        ("memory, accounts", median("memory"), "MB"),
-        ("memory, accounts and passwords", median("both"), "MB"),
-        ("vdeliver without a server", statistics.median(_delivery(root, roots.domain(0)) for _ in range(5)), "s"),
-        ("vmail user add", _user_add(root, roots.domain(0)), "s"),
-    ]
+    _delivery(root, roots.domain(0))  # creates the mailbox
+    found = _median([_probe("accounts", root, f"u{count - 1:06d}") for _ in range(3)])
+    yield _found("first look-up, passwd", found, "passwd")
+    yield _found("first look-up, shadow", found, "shadow")
+    yield _found("look-up after an edit by hand", found, "edited")
+    yield Measured("memory, accounts", found["memory"], "MB")
+    yield Measured("memory, accounts and passwords", found["memory with passwords"], "MB")
+    yield _took("vdeliver without a server", median(_delivery(root, roots.domain(0)) for _ in range(7)))
+    yield _user_add(root, roots.domain(0))
 
 
-def messages(root: Layout) -> Measures:
+def messages(root: Layout) -> Iterator[Measured]:
     """A mailbox opened, and delivered into."""
     time.sleep(2.1)  # a folder changed less than two seconds ago is not kept in memory
     found = _probe("maildrop", root)
-    return [
-        ("open the maildrop, first", found["uncached"], "s"),
-        ("open the maildrop, unchanged since", found["cached"], "s"),
-        ("memory for its snapshot", found["memory"], "MB"),
-        ("deliver a message", found["deliver"], "s"),
-        ("deliver, quota counted for the first time", found["counting"], "s"),
-        ("deliver, with quota", found["deliver with quota"], "s"),
-    ]
+    yield _found("open the maildrop, first", found, "first")
+    yield _found("open the maildrop, unchanged since", found, "again")
+    yield Measured("memory for its snapshot", found["memory"], "MB")
+    yield _found("deliver a message", found, "deliver")
+    yield _found("deliver, quota to be counted first", found, "counting")
+    yield _found("deliver, with a quota", found, "quota")
 
 
-def connections(root: Layout, count: int) -> Measures:
+def connections(root: Layout, count: int) -> Iterator[Measured]:
     """Sessions that have been greeted and say nothing."""
-    workers = 2 if count <= 10_000 else 16
-    with Server(root, workers=workers, addresses=max(1, count // 10_000)) as server:
-        before = server.memory()[1]
+    many = count > 10_000
+    with Server(root, workers=16 if many else 2, addresses=count // 10_000 if many else 1) as server:
+        before = server.private()
         with Idle(server, count) as idle:
-            after = server.memory()[1]
-            greeted = idle.greeted
-            failure = idle.failure
-        private = sum(worker.private for worker in after) - sum(worker.private for worker in before)
-    if failure or greeted < count:
-        return [(f"sessions greeted before {failure or 'the time was over'}", greeted, "")]
-    found: Measures = [("greeting all, one after the other in each client", idle.seconds, "s")]
-    if count >= 1_000:
-        found += [
-            ("memory of all workers for them", private, "MB"),
-            ("memory for each", private * 1024 / count, "kB"),
-        ]
-    return found
+            taken = server.private() - before
+    if idle.greeted < count:
+        yield Measured(f"greeted before {idle.failure or 'the time was over'}", idle.greeted, "")
+        return
+    yield Measured("greeting all of them", idle.seconds, "s")
+    if count > 1:
+        yield Measured("memory of all workers for them", taken, "MB")
+        yield Measured("memory for each", 1024 * taken / count, "kB")
 
 
-def _delivery(root: Layout, name: str) -> float:
+def _took(measure: str, took: Took) -> Measured:
+    return Measured(measure, took.wall, "s", took.cpu)
+
+
+def _found(measure: str, found: dict[str, float], name: str) -> Measured:
+    return Measured(measure, found[name], "s", found[f"{name} cpu"])
+
+
+def _median(found: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {name: statistics.median(each[name] for each in found) for name in found[0]}
+
+
+def _delivery(root: Layout, name: str) -> Took:
     return command(COMMANDS / "vdeliver", "--root", root.root, f"{roots.LOGIN}@{name}", stdin=MESSAGE)
 
 
-def _user_add(root: Layout, name: str) -> float | None:
-    """Seconds for a new account; None where it does not work or takes minutes."""
-    times = []
-    for number in range(3):
-        login = f"new{number}@{name}"
-        with suppress(subprocess.SubprocessError):
-            times.append(
-                command(
-                    COMMANDS / "vmail", "--root", root.root, "user", "add", "--password-stdin", login,
-                    stdin=b"long enough to be taken\n", patience=60,
-                )
-            )  # fmt: skip
-        if not times or times[-1] > 5:
-            break
-    return statistics.median(times) if times else None
+def _user_add(root: Layout, name: str) -> Measured:
+    """A new account, by command."""
+    times: list[Took] = []
+    vmail = (COMMANDS / "vmail", "--root", root.root, "user", "add", "--password-stdin")
+    while len(times) < 3 and (not times or times[-1].wall < 5):
+        login = f"new{len(times)}@{name}"
+        times.append(command(*vmail, login, stdin=b"long enough to be taken\n"))
+    return _took("vmail user add", median(times))
 
 
 def _probe(name: str, root: Layout, *arguments: str) -> dict[str, float]:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import socket
+import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench import roots
-from bench.machine import Memory, memory
+from bench.machine import memory
 
 from vmaild.store.layout import Layout
 
@@ -21,11 +25,27 @@ PATIENCE = 120.0
 """Seconds that a server may take to come up, or a command to end."""
 
 
-def command(*arguments: str | Path, stdin: bytes = b"", patience: float = PATIENCE) -> float:
-    """Run a command to its end; the seconds that it took. Raises CalledProcessError, TimeoutExpired."""
-    started = time.perf_counter()
+@dataclass(frozen=True, slots=True)
+class Took:
+    """Seconds that something took: of time, and of CPU."""
+
+    wall: float
+    cpu: float
+
+
+def median(times: Iterable[Took]) -> Took:
+    """The median of each."""
+    several = list(times)
+    return Took(statistics.median(each.wall for each in several), statistics.median(each.cpu for each in several))
+
+
+def command(*arguments: str | Path, stdin: bytes = b"", patience: float = PATIENCE) -> Took:
+    """Run a command to its end. Raises CalledProcessError, TimeoutExpired."""
+    started, used = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run(arguments, input=stdin, stdout=subprocess.DEVNULL, check=True, timeout=patience)
-    return time.perf_counter() - started
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime + after.ru_stime - used.ru_utime - used.ru_stime
+    return Took(time.perf_counter() - started, cpu)
 
 
 class Server:
@@ -51,8 +71,8 @@ class Server:
         except BaseException:
             self.stop()
             raise
-        self.start_up = time.perf_counter() - started
-        """Seconds from its start until all workers serve."""
+        self.start_up = Took(time.perf_counter() - started, sum(map(_cpu, (self.process.pid, *self.workers()))))
+        """From its start until all workers serve."""
 
     def __enter__(self) -> Server:
         return self
@@ -76,9 +96,13 @@ class Server:
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return sorted(map(int, children.split()))
 
-    def memory(self) -> tuple[Memory, list[Memory]]:
-        """What the supervisor takes, and each of the workers."""
-        return memory(self.process.pid), [memory(pid) for pid in self.workers()]
+    def sizes(self) -> list[float]:
+        """PSS of the supervisor and of each worker, in MB; the sum is what all take."""
+        return [memory(pid).proportional for pid in (self.process.pid, *self.workers())]
+
+    def private(self) -> float:
+        """What the workers have for themselves, in MB."""
+        return sum(memory(pid).private for pid in self.workers())
 
     def stop(self) -> None:
         """Let it end."""
@@ -101,6 +125,12 @@ def connections_of(pid: int) -> int:
         except OSError:
             continue
     return count
+
+
+def _cpu(pid: int) -> float:
+    """Seconds of CPU that a process has used; proc(5), fields 14 and 15 of stat."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _free_port() -> int:

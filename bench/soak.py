@@ -124,7 +124,7 @@ class Client(threading.Thread):
         self._account = account
         self._login, _, self._domain = account.partition("@")
         self._dice = random.Random(seed * 1000 + number)
-        self._next = number
+        self.next_number = number
         self._stop_asked = stop
         self.ledger = Ledger()
         self.done: Counter[str] = Counter()
@@ -154,10 +154,13 @@ class Client(threading.Thread):
         """Deliver messages, as maildir(5) says."""
         folder = self._root.mailbox(self._account)
         for _ in range(count):
-            number = self._next
-            self._next += len(ACCOUNTS)
-            name = f"{time.time_ns()}.{number}.soak"
-            (folder / "tmp" / name).write_bytes(message(number))
+            number = self.next_number
+            self.next_number += len(ACCOUNTS)
+            content = message(number)
+            octets = len(content) + content.count(b"\n")
+            # Most agents write the size into the name; where it is missing it is counted, and remembered.
+            name = f"{time.time_ns()}.{number}.soak" + (f",W={octets}" if number % 16 else "")
+            (folder / "tmp" / name).write_bytes(content)
             os.rename(folder / "tmp" / name, folder / "new" / name)
             self.ledger.present.add(number)
             self.done["delivered"] += 1
@@ -281,14 +284,14 @@ class Soak:
         ]
         for client in clients:
             if client.name in self._ledgers:
-                client.ledger, client._next = self._ledgers[client.name]
+                client.ledger, client.next_number = self._ledgers[client.name]
             client.start()
         self._wait(clients, stop, time.monotonic() + seconds, sessions, kills)
         stop.set()
         for client in clients:
             client.join(90)
             self.done += client.done
-            self._ledgers[client.name] = client.ledger, client._next
+            self._ledgers[client.name] = client.ledger, client.next_number
         if faults := [client.fault for client in clients if client.fault]:
             raise Fault("; ".join(faults))
         if stuck := [client.name for client in clients if client.is_alive()]:

@@ -5,7 +5,7 @@ usage: python tools/fuzz.py TARGET [options of libFuzzer]
 atheris guides it by coverage. It is no dependency of the project, so give it a virtual environment of its own:
 
     python3.11 -m venv /tmp/fuzz && /tmp/fuzz/bin/pip install atheris idna tomlkit
-    PYTHONPATH=src /tmp/fuzz/bin/python tools/fuzz.py pop3 -max_total_time=120 -max_len=4096 corpus/
+    PYTHONPATH=src /tmp/fuzz/bin/python tools/fuzz.py pop3 -max_total_time=120 -max_len=4096 -len_control=0 corpus/
 
 `corpus/` may be empty and is filled. An input that shows a fault is kept as `crash-...`; give its name in place of
 the options to run it again. A fault is an exception that the docstrings do not name, a stream that means
@@ -37,6 +37,7 @@ with atheris.instrument_imports(include=["vmaild"]):
     from vmaild.protocol import pop3_events as ask
     from vmaild.protocol.multiline import wire_size
     from vmaild.protocol.proxy import LOCAL, NEED_MORE, Proxied, ProxyHeader, ProxyHeaderError
+    from vmaild.protocol.waits import Wait
 
 Given = TypeVar("Given")
 Read = TypeVar("Read")
@@ -85,10 +86,10 @@ def pop3_dialogue(stream: bytes, cuts: int) -> Observed:
             output += core.data_to_send()
             if isinstance(event, ask.ConnectionClosed):
                 return [*seen, event, output]
-            if not isinstance(event, ask.Wait):
+            if not isinstance(event, Wait):
                 seen.append(event)
                 core.send(pop3_answer(event))
-            elif event is not ask.SEND_FIRST:
+            elif event is not Wait.SEND_FIRST:
                 break
     raise AssertionError("the end of the connection did not end the session")
 
@@ -119,9 +120,9 @@ def lmtp_dialogue(dialect: lmtp.Dialect, stream: bytes, cuts: int) -> Observed:
             match event:
                 case lmtp.ConnectionClosed():
                     return [*seen, event, output]
-                case lmtp.SEND_FIRST:
+                case Wait.SEND_FIRST:
                     continue
-                case lmtp.Wait():
+                case Wait():
                     break
                 case lmtp.ContentChunk(data):
                     content += data

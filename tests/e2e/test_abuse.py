@@ -75,17 +75,17 @@ def totals(root: Root) -> dict[str, int]:
     return counted
 
 
-def sockets_of(pid: int) -> int:
+def descriptors_of(pid: int) -> int:
     """How many descriptors a process has."""
     return sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir())
 
 
 def at_both_workers(server: Served, client: str, sessions: list[Pop3]) -> None:
     """Connect until two workers have new sessions."""
-    before = {pid: sockets_of(pid) for pid in server.workers()}
+    before = {pid: descriptors_of(pid) for pid in server.workers()}
     for _ in range(200):
         sessions.append(From(client, server.root))
-        if sum(sockets_of(pid) > number for pid, number in before.items()) == 2:
+        if sum(descriptors_of(pid) > number for pid, number in before.items()) == 2:
             return
     raise AssertionError("one worker gets all connections")
 
@@ -217,13 +217,6 @@ def test_a_verified_password_is_remembered_until_the_shadow_entry_changes(serve:
     assert remembered >= 6
 
 
-def test_without_the_cache_nothing_is_remembered(serve: Serve) -> None:
-    root = serve(cache=False).root
-    for _ in range(4):
-        assert log_in(root, NEIGHBOUR, "bob", "bob-va")[0].startswith("+OK")
-    assert totals(root)["logins_remembered"] == 0
-
-
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Servers log out after 3 seconds, before a login after 1, where it is ten minutes and one."""
@@ -245,8 +238,8 @@ def test_who_says_nothing_is_logged_out_and_nothing_is_deleted(serve: Serve) -> 
         assert session.ask("DELE 1").startswith("+OK")
         started = time.monotonic()
         assert stranger.line() == ""  # RFC 1939 section 3: closed without a word
-        for _ in range(4):
-            time.sleep(1)
+        for _ in range(5):
+            time.sleep(0.8)
             assert session.ask("NOOP").startswith("+OK"), "who talks is not logged out"
         talked = time.monotonic()
         assert talked - started >= 4

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 
 from vmaild.core.site import Listen
@@ -29,46 +29,46 @@ class BindError(Exception):
 def passed_sockets(environment: MutableMapping[str, str]) -> dict[Address, socket.socket]:
     """The listening sockets that whoever started this process has passed (sd_listen_fds(3)), by their address.
 
-    The variables that tell of them are removed: no child of ours is meant. Passed descriptors that are not
-    listening stream sockets are closed. Names (LISTEN_FDNAMES) do not
-    matter here: the address tells what a socket is for. Raises BindError where the variables are damaged.
+    The variables that tell of them are removed: no child of ours is meant. What is no listening stream socket is
+    left alone. Names (LISTEN_FDNAMES) do not matter: the address says which setting a socket is for. Raises
+    BindError where the variables are damaged.
     """
     pid, count, _ = (environment.pop(f"LISTEN_{name}", "") for name in ("PID", "FDS", "FDNAMES"))
-    if pid != str(os.getpid()) or not count:
+    if pid != str(os.getpid()):
         return {}
-    if not count.isdecimal():
+    if not (count.isascii() and count.isdecimal()):
         raise BindError(f"LISTEN_FDS is {count!r}, not a number; see the unit that starts vmail serve")
     passed: dict[Address, socket.socket] = {}
     for descriptor in range(_FIRST_PASSED, _FIRST_PASSED + int(count)):
         try:
             listener = socket.socket(fileno=descriptor)
         except OSError:  # not open, or no socket
-            with suppress(OSError):
-                os.close(descriptor)
             continue
-        if not _listens(listener):
-            listener.close()
+        address = address_of(listener)
+        if address is None or address in passed:
+            listener.detach()
             continue
         listener.set_inheritable(False)
         listener.setblocking(False)
-        name = listener.getsockname()
-        passed[name if isinstance(name, str) else name[:2]] = listener
+        passed[address] = listener
     return passed
 
 
-def _listens(listener: socket.socket) -> bool:
+def address_of(listener: socket.socket) -> Address | None:
+    """Where a socket listens; None: it does not, or not for streams of TCP or a path."""
     families = (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX)
-    return (
-        listener.family in families
-        and listener.type == socket.SOCK_STREAM
-        and bool(listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
-    )
+    if listener.family not in families or listener.type != socket.SOCK_STREAM:
+        return None
+    if not listener.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        return None
+    name = listener.getsockname()
+    return name if isinstance(name, str) else (name[0], name[1])
 
 
-def taken_over(listen: Listen, path: str, passed: MutableMapping[Address, socket.socket]) -> list[socket.socket]:
-    """What of `passed` is for this setting, removed from there; empty: `bind` it. `path` as there.
+def taken_over(listen: Listen, path: str, passed: Mapping[Address, socket.socket]) -> list[socket.socket]:
+    """Those of the passed sockets that are for this setting, as copies; none: `bind` it. `path` as there.
 
-    For `*` one socket on `[::]` is enough where that serves IPv4, too (BindIPv6Only=both).
+    For `*` what was passed is all there is: one socket on `[::]` will do if it serves IPv4, too (BindIPv6Only=).
     """
     if listen.path:
         wanted: list[Address] = [path]
@@ -76,7 +76,7 @@ def taken_over(listen: Listen, path: str, passed: MutableMapping[Address, socket
         wanted = [("0.0.0.0", listen.port), ("::", listen.port)]  # noqa: S104  what `*` asks for
     else:
         wanted = [(listen.host, listen.port)]
-    return [passed.pop(address) for address in wanted if address in passed]
+    return [passed[address].dup() for address in wanted if address in passed]
 
 
 def bind(listen: Listen, path: str) -> list[socket.socket]:

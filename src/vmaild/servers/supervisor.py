@@ -2,8 +2,8 @@
 
 SIGHUP reads vmail.toml again: new workers with the new settings, then the old ones drain. SIGTERM and SIGINT
 drain and end; a second one ends at once. A worker that dies is replaced; the listening sockets are the
-supervisor's, so connections that wait in them are not lost. Those that systemd passes (sd_listen_fds(3)) are used
-instead of bound ones where their address is that of a setting. Domains, accounts and aliases need no reload at all.
+supervisor's, so connections that wait in them are not lost. A socket that systemd passes (sd_listen_fds(3)) is
+used instead of binding where its address is that of a setting. Domains, accounts and aliases need no reload.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from vmaild.core.site import LIVE_VIEW, Listen, Site
 from vmaild.servers import metrics as _imported_before_the_fork  # noqa: F401  workers share what it loads
 from vmaild.servers import passthrough, worker
-from vmaild.servers.listeners import Address, BindError, bind, passed_sockets, taken_over
+from vmaild.servers.listeners import Address, BindError, address_of, bind, passed_sockets, taken_over
 from vmaild.servers.worker import Door, Post, Role, ServeError, Shared, Speech
 from vmaild.store.atomic import make_folders
 from vmaild.store.directory import FileDirectory
@@ -80,9 +80,7 @@ class Supervisor:
     native: tuple[socket.socket, socket.socket] | None = None
     """Between workers and the process that starts the host's own POP3 daemon: their end, its end."""
     passed: dict[Address, socket.socket] = field(default_factory=dict)
-    """Listening sockets of whoever started us that no setting has asked for yet."""
-    theirs: set[Listen] = field(default_factory=set)
-    """Settings whose sockets were passed to us: their paths stay when we end."""
+    """Listening sockets of whoever started us; `listeners` has copies of those that settings ask for."""
     rows: list[int] = field(default_factory=lambda: list(range(MAX_WORKERS)))
     """Of the shared memory, those that no worker has."""
 
@@ -110,9 +108,7 @@ class Supervisor:
         try:
             for key in sorted(wanted - self.listeners.keys(), key=str):
                 path = self.layout.path(key[1].path)
-                passed = taken_over(key[1], path, self.passed)
-                self.theirs |= {key[1]} if passed else set()
-                fresh[key] = passed or bind(key[1], path)
+                fresh[key] = taken_over(key[1], path, self.passed) or bind(key[1], path)
         except BindError:
             _close(fresh)
             raise
@@ -302,7 +298,8 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
         supervisor.bind(site)
     except BindError as error:
         raise ServeError(str(error)) from error
-    for address in supervisor.passed:
+    served = {address_of(listener) for sockets in supervisor.listeners.values() for listener in sockets}
+    for address in supervisor.passed.keys() - served:
         log.warning("%s was passed to this process, but no setting of vmail.toml listens there", address)
     make_folders(layout.incoming, 0o700)
     supervisor.staff()
@@ -313,7 +310,7 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
     log.info("ending: sessions in progress may finish")
     supervisor.end()
     for listen in (*site.lmtp.listen, LIVE_VIEW):
-        if listen.path and listen not in supervisor.theirs:
+        if listen.path and layout.path(listen.path) not in supervisor.passed:
             os.unlink(layout.path(listen.path))
     return 0
 

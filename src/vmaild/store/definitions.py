@@ -250,7 +250,7 @@ class Definitions:
         not_indexed = 0
         met: dict[str, str] = {}
         for stem in self._files.stems(self._layout.definitions, ".toml"):
-            name = stem if stem in self._seen else _canonical(stem)
+            name = stem if stem in self._seen or stem in index.seen else _canonical(stem)
             # Of two spellings of one name the first in the alphabet counts.
             if name and stem < met.get(name, "\U0010ffff"):
                 met[name] = stem
