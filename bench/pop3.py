@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
-from bench.pop3_load import Load, Run, Work
+from bench.pop3_load import Load, LoadFailed, Run, Work
 from bench.pop3_report import Idle, Measured, Result
-from bench.pop3_servers import Server, dovecot_version, start_dovecot, start_limit, start_ours
+from bench.pop3_servers import NotUp, Server, dovecot_version, start_dovecot, start_limit, start_ours
 from bench.pop3_site import Account, Mail, lay_out, message
 
 _SETTLE = 2.5
@@ -45,8 +45,14 @@ QUICK = Plan(rounds=1, seconds=0.8, many=50_000, idle=300)
 
 
 def measure(*, quick: bool, folder: Path | None, say: Callable[[str], None]) -> Result:
-    """Do all of it, in a temporary folder of `folder`. Raises LoadFailed, NotUp."""
-    plan = QUICK if quick else FULL
+    """Do all of it, in a temporary folder of `folder`."""
+    try:
+        return _measure(QUICK if quick else FULL, folder, say)
+    except (LoadFailed, NotUp) as failure:
+        raise SystemExit(f"POP3: {failure}") from failure
+
+
+def _measure(plan: Plan, folder: Path | None, say: Callable[[str], None]) -> Result:
     began, described = time.monotonic(), machine.description()
     with _scratch(folder) as scratch, ExitStack() as servers:
         say(f"POP3: {plan.accounts + plan.idle + 2:,} mailboxes")

@@ -11,6 +11,7 @@ import os
 import random
 import subprocess
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -104,18 +105,25 @@ def lay_out(root: Path, accounts: int, many: int, idle: int) -> Mail:
 
 
 def message(account: Account, number: int) -> bytes:
-    """A message of exactly as many octets as the account's have, with CRLF line ends."""
+    """A message of exactly as many octets as the account's have, with CRLF line ends.
+
+    The large one is mostly an attachment, in lines of BASE64.
+    """
     header = (
         f"Return-Path: <sender{number}@sender.example>\r\nDelivered-To: {account.login}\r\n"
         f"From: Sender <sender{number}@sender.example>\r\nTo: {account.login}\r\nSubject: Message {number}\r\n"
         f"Message-ID: <{number}.{account.name}@sender.example>\r\n"
         "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n"
     ).encode()
-    return header + b"".join(_lines(account.octets - len(header)))
+    encoded = b""
+    if account.octets >= BIG_OCTETS:
+        line = b64encode(bytes(range(57))) + b"\r\n"
+        encoded = line * ((account.octets - OCTETS) // len(line))
+    return header + encoded + b"".join(_lines(account.octets - len(header) - len(encoded)))
 
 
 def _lines(octets: int) -> Iterator[bytes]:
-    """Lines of varied lengths, one in twenty with a dot in front, of so many octets in all."""
+    """Lines of text of varied lengths, one in twenty with a dot in front, of so many octets in all."""
     number = 0
     while octets:
         number += 1

@@ -30,7 +30,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="smaller sizes, in a minute")
     parser.add_argument("--folder", type=Path, help="where temporary files go; as $TMPDIR")
     options = parser.parse_args()
-    console = Console(soft_wrap=True) if not sys.stdout.isatty() else Console()
+    console = Console() if sys.stdout.isatty() else Console(width=120)
     started = time.monotonic()
 
     def say(text: str) -> None:

@@ -340,7 +340,7 @@ def test_very_many_definitions_are_looked_at_a_few_at_a_time(
     many(write, 200)
     directory = FileDirectory(here)
     assert directory.domain_at("127.1.1.7") == "d7.example"
-    monkeypatch.setattr(definitions_module, "_BURST", 0.0005)
+    monkeypatch.setattr(definitions_module, "_BURST", 0.0001)
     time.sleep(0.06)
     write("domains/new.example.toml", 'addresses = ["127.4.4.4"]')
     assert directory.find("new.example") is not None, "its own name is known at once"
