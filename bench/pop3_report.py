@@ -115,7 +115,7 @@ def show(result: Result, console: Console) -> None:
         f"Other programs had {others:.0%} of the cores' time.",
         f"To send 25 MB, vmaild grew by {result.big_message_growth / 1e6:.1f} MB.",
         (
-            f"{ours.sessions:,} idle sessions take {ours.during / ours.sessions / 1e3:.1f} kB each with everything; "
+            f"{ours.sessions:,} idle sessions take {ours.during / ours.sessions / 1e3:.1f} kB each in all; "
             f"one more takes {ours.each / 1e3:.1f} kB. Of 5,000, {_IDLE_BYTES / 1e3:.0f} kB each are allowed."
         ),
     )
