@@ -70,6 +70,13 @@ class LmtpSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class MapsSettings:
+    """Table `maps`."""
+
+    listen: tuple[Listen, ...] = (Listen(path="/run/vmail/socketmap.sock"),)
+
+
+@dataclass(frozen=True, slots=True)
 class SmtpSettings:
     """Table `smtp`."""
 
@@ -142,6 +149,9 @@ class Site:
     delivery: DeliverySettings = DeliverySettings()
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()
+    maps: MapsSettings = MapsSettings()
+    mta_group: str = ""
+    """The group that may use the sockets for mail and maps; empty: that of whoever starts the servers."""
 
 
 @lru_cache(4096)

@@ -15,6 +15,7 @@ from vmaild.core.site import (
     DeliverySettings,
     Listen,
     LmtpSettings,
+    MapsSettings,
     MetricsSettings,
     OverQuota,
     Pop3Settings,
@@ -113,11 +114,21 @@ def _host(host: str, text: str) -> str:
 
 
 def _user(name: str) -> str:
-    if name and (not re.fullmatch(r"[^\s:/@-][^\s:/@]*", name) or not name.isprintable()):
+    if name and not _is_name(name):
         raise FormatError(
             f"{quoted(name)} cannot be a user's login", "write one of the machine's own, such as vmail"
         )
     return name
+
+
+def _group(name: str) -> str:
+    if name and not _is_name(name):
+        raise FormatError(f"{quoted(name)} cannot be a group", "write one of the machine's own, such as postfix")
+    return name
+
+
+def _is_name(name: str) -> bool:
+    return re.fullmatch(r"[^\s:/@-][^\s:/@]*", name) is not None and name.isprintable()
 
 
 def _delimiter(text: str) -> str:
@@ -152,6 +163,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
     "site": {
         "admins": toml.texts(parse_principal, "unix:root"),
         "user": toml.text(_user),
+        "mta_group": toml.text(_group),
         "recipient_delimiter": toml.text(_delimiter),
         "demo": toml.flag(),
     },
@@ -167,6 +179,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "login_delay": toml.number(0),
     },
     "lmtp": {"listen": _LISTEN, "workers": toml.number(1)},
+    "maps": {"listen": _LISTEN},
     "smtp": {"listen": _LISTEN, "allow_remote": toml.flag()},
     "web": {"listen": _LISTEN},
     "delivery": {"relay": toml.text(_relay), "max_size": toml.size(), "over_quota": toml.text(_over_quota)},
@@ -184,6 +197,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
 _SETTINGS: dict[str, Callable[..., object]] = {
     "pop3": Pop3Settings,
     "lmtp": LmtpSettings,
+    "maps": MapsSettings,
     "smtp": SmtpSettings,
     "web": WebSettings,
     "delivery": DeliverySettings,

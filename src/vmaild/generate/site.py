@@ -15,6 +15,13 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
     "site": {
         "admins": (["unix:root"], 'Who may change everything: "unix:LOGIN" of this machine, or "login@domain".'),
         "user": ("", "The user whom the servers run as once they listen; empty: whoever starts them."),
+        "mta_group": (
+            "",
+            (
+                "The group of the MTA's user, who is let in to the Unix sockets for mail and maps; empty:\n"
+                "the group of whoever starts the servers."
+            ),
+        ),
         "recipient_delimiter": ("+", "Parts login and sub-address: bob+lists is bob's. Empty: no sub-addresses."),
         "demo": (False, "Whether this is the demonstration, whose accounts have well-known passwords."),
     },
@@ -60,6 +67,12 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
             'Where the MTA hands mail over (RFC 2033): "unix:/PATH" or "ADDRESS:PORT".',
         ),
         "workers": (2, "Processes; they serve SMTP, too."),
+    },
+    "maps": {
+        "listen": (
+            ["unix:/run/vmail/socketmap.sock"],
+            "Where the MTA asks which domains and which recipients there are (socketmap).",
+        ),
     },
     "smtp": {
         "listen": ([], "An SMTP server for trying things out, on loopback addresses. It never relays."),

@@ -7,6 +7,7 @@ while it restarts, connections wait with systemd.
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
@@ -93,6 +94,22 @@ def bind(listen: Listen, path: str) -> list[socket.socket]:
         return [_tcp(family, listen.host, listen.port)]
     except OSError as error:
         raise BindError(f"cannot listen on {listen}: {error.strerror}; {_remedy(error)}") from error
+
+
+def admit(path: str, group: str) -> None:
+    """Let the members of a group connect to a Unix socket; an empty name changes nothing. Raises BindError."""
+    if not group:
+        return
+    try:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    except KeyError:
+        raise BindError(
+            f"there is no group {group}, which vmail.toml lets in to {path}; set site.mta_group to another"
+        ) from None
+    except OSError as error:
+        raise BindError(
+            f"cannot give {path} to the group {group}: {error.strerror}; start the servers as root or as a member"
+        ) from error
 
 
 def _tcp(family: socket.AddressFamily, host: str, port: int) -> socket.socket:

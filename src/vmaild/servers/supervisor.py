@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from vmaild.core.site import LIVE_VIEW, Listen, Site
 from vmaild.servers import metrics as _imported_before_the_fork  # noqa: F401  workers share what it loads
 from vmaild.servers import passthrough, worker
-from vmaild.servers.listeners import Address, BindError, address_of, bind, passed_sockets, taken_over
+from vmaild.servers.listeners import Address, BindError, address_of, admit, bind, passed_sockets, taken_over
 from vmaild.servers.worker import Door, Post, Role, ServeError, Shared, Speech
 from vmaild.store.atomic import make_folders
 from vmaild.store.directory import FileDirectory
@@ -38,6 +38,10 @@ _MAX_PAUSE = 10.0
 _READY_TIME = 30.0
 MAX_WORKERS = 64
 """At the same time, those of a generation that drains included."""
+
+
+_OF_THE_MTA = (Speech.LMTP, Speech.SOCKETMAP)
+"""What the MTA's user has to reach."""
 
 
 @dataclass(slots=True)
@@ -92,6 +96,7 @@ class Supervisor:
                 (Speech.POP3, site.pop3.listen),
                 (Speech.POP3S, site.pop3.tls_listen),
                 (Speech.LMTP, site.lmtp.listen),
+                (Speech.SOCKETMAP, site.maps.listen),
                 (Speech.SMTP, site.smtp.listen),
                 (Speech.METRICS, site.metrics.listen),
                 (Speech.LIVE_VIEW, (LIVE_VIEW,)),
@@ -109,6 +114,10 @@ class Supervisor:
             for key in sorted(wanted - self.listeners.keys(), key=str):
                 path = self.layout.path(key[1].path)
                 fresh[key] = taken_over(key[1], path, self.passed) or bind(key[1], path)
+            for speech, listen in wanted:
+                path = self.layout.path(listen.path)
+                if listen.path and speech in _OF_THE_MTA and path not in self.passed:
+                    admit(path, site.mta_group)
         except BindError:
             _close(fresh)
             raise
@@ -126,6 +135,7 @@ class Supervisor:
             (Role.NATIVE, native),
             (Role.POP3, self.site.pop3.workers),
             (Role.LMTP, self.site.lmtp.workers),
+            (Role.MAPS, 1),
         ):
             if role is Role.NATIVE or self.doors(role):
                 for place in range(number):
@@ -309,7 +319,7 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
     supervisor.run()
     log.info("ending: sessions in progress may finish")
     supervisor.end()
-    for listen in (*site.lmtp.listen, LIVE_VIEW):
+    for listen in (*site.lmtp.listen, *site.maps.listen, LIVE_VIEW):
         if listen.path and layout.path(listen.path) not in supervisor.passed:
             os.unlink(layout.path(listen.path))
     return 0

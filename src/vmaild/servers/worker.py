@@ -1,4 +1,4 @@
-"""One worker process: an event loop that serves POP3, or LMTP with its SMTP dialect.
+"""One worker process: an event loop that serves POP3, or LMTP with its SMTP dialect, or maps.
 
 It ends when it is told to (SIGTERM) or when its supervisor is gone, and lets sessions in progress finish first.
 """
@@ -30,6 +30,7 @@ from vmaild.protocol.lmtp import Dialect
 from vmaild.servers.board import Board, Row
 from vmaild.servers.lmtpd import LmtpService
 from vmaild.servers.logins import Logins
+from vmaild.servers.maps import MapService
 from vmaild.servers.pop3d import Pop3Service
 from vmaild.servers.reception import Reception
 from vmaild.servers.tls import Certificates
@@ -56,6 +57,8 @@ class Role(Enum):
     POP3 = "pop3"
     LMTP = "lmtp"
     """And SMTP, the metrics and the live view."""
+    MAPS = "maps"
+    """What the MTA asks: which domains and recipients there are."""
 
 
 class Speech(Enum):
@@ -65,6 +68,7 @@ class Speech(Enum):
     POP3S = (Role.POP3, "TLS from the start")
     LMTP = (Role.LMTP, Dialect.LMTP)
     SMTP = (Role.LMTP, Dialect.SMTP)
+    SOCKETMAP = Role.MAPS
     METRICS = (Role.LMTP, "metrics")
     LIVE_VIEW = (Role.LMTP, "live view")
 
@@ -120,7 +124,7 @@ class Post:
     """Leads to the process that starts the host's own POP3 daemon; None: there is none."""
 
 
-Service = Pop3Service | LmtpService
+Service = Pop3Service | LmtpService | MapService
 
 
 def run(post: Post) -> None:
@@ -204,6 +208,8 @@ async def _serve(post: Post) -> None:
     services: list[Service] = []
     if any(door.speech.role is Role.POP3 for door in post.doors):
         services.append(pop3_service(post.layout, post.site, post.directory, post.shared, post.row))
+    elif any(door.speech.role is Role.MAPS for door in post.doors):
+        services.append(MapService(post.directory))
     else:
         mine = post.shared.board.row(post.row)
         services.append(lmtp_service(post.layout, post.site, post.directory, mine))
@@ -250,6 +256,8 @@ def _factory(speech: Speech, service: Service, shared: Shared) -> Callable[[], a
 
     match speech, service:
         case Speech.POP3, Pop3Service():
+            return service
+        case Speech.SOCKETMAP, MapService():
             return service
         case Speech.LMTP, LmtpService():
             return service.protocol(Dialect.LMTP)

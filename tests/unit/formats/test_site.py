@@ -10,6 +10,7 @@ from vmaild.core.site import (
     DeliverySettings,
     Listen,
     LmtpSettings,
+    MapsSettings,
     MetricsSettings,
     OverQuota,
     Pop3Settings,
@@ -23,6 +24,7 @@ WHOLE = """\
 [site]
 admins = ["unix:root", "bob@va.toto.fr"]
 user = "vmail"
+mta_group = "postfix"
 recipient_delimiter = "-"
 demo = true
 [pop3]
@@ -57,6 +59,8 @@ half_life = 60
 trusted = []
 [metrics]
 listen = ["127.0.0.1:9110"]
+[maps]
+listen = ["unix:/run/vmail/maps.sock"]
 """
 
 
@@ -91,6 +95,8 @@ def test_every_key() -> None:
             DeliverySettings("smtp://[::1]:2525", 50 << 20, OverQuota.DEFER),
             AuthSettings(False, 0, 0, 200, 1, 60, ()),
             MetricsSettings((Listen("127.0.0.1", 9110),)),
+            maps=MapsSettings((Listen(path="/run/vmail/maps.sock"),)),
+            mta_group="postfix",
         ),
         (),
     )
