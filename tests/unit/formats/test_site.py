@@ -144,11 +144,11 @@ def test_what_refuses_the_settings(text: str, line: int, message: str) -> None:
     ("text", "line", "message"),
     [
         (
-            "[imap]\nx = 1",
+            "[jabber]\nx = 1",
             1,
             (
-                "there is no setting 'imap'; remove it; "
-                "known are auth, delivery, lmtp, metrics, pop3, site, smtp, web"
+                "there is no setting 'jabber'; remove it; "
+                "known are auth, delivery, lmtp, maps, metrics, pop3, site, smtp, web"
             ),
         ),
         ("[pop4]\nx = 1", 1, "there is no setting 'pop4'; write pop3, or remove the line"),
