@@ -26,13 +26,21 @@ class Condition(Enum):
     LOOP = (EX_UNAVAILABLE, 554, "5.4.6", "Mail forwarding loop")
     TOO_BIG = (EX_UNAVAILABLE, 552, "5.3.4", "Message too big")
     OVER_QUOTA = (EX_UNAVAILABLE, 552, "5.2.2", "Mailbox full")
+    NEXT_SERVER_REFUSED = (EX_UNAVAILABLE, 554, "5.0.0", "Refused by the next server")
+    COMMAND_FAILED = (EX_UNAVAILABLE, 554, "5.3.0", "The program behind this address failed")
     # Temporary: the sending server keeps the message and tries again.
     OVER_QUOTA_FOR_NOW = (EX_TEMPFAIL, 452, "4.2.2", "Mailbox full, try again later")
     DOMAIN_DISABLED = (EX_TEMPFAIL, 450, "4.2.1", "This domain is not in service now, try again later")
     LOOKUP_FAILED = (EX_TEMPFAIL, 451, "4.3.0", "Could not look up the recipient, try again later")
     SYSTEM_FULL = (EX_TEMPFAIL, 452, "4.3.1", "Not enough space, try again later")
     BAD_CONFIGURATION = (EX_TEMPFAIL, 451, "4.3.5", "The recipient is set up wrongly, try again later")
-    NOT_CARRIED_OUT_YET = (EX_TEMPFAIL, 451, "4.3.3", "This kind of destination is not served yet")
+    NEXT_SERVER_WAITS = (EX_TEMPFAIL, 451, "4.4.1", "The next server cannot be reached now, try again later")
+    COMMAND_WAITS = (
+        EX_TEMPFAIL,
+        451,
+        "4.3.0",
+        "The program behind this address cannot be run now, try again later",
+    )
     INTERNAL = (EX_TEMPFAIL, 451, "4.3.0", "Internal error, try again later")
 
     @property
@@ -61,6 +69,18 @@ class _Outcome:
     condition: Condition
     detail: str = ""
     """Fit for the sender's eyes; empty: the condition's own text."""
+    reply: tuple[int, str] | None = None
+    """Reply code and enhanced status code of another server, which are passed on; None: the condition's own."""
+
+    @property
+    def code(self) -> int:
+        """SMTP and LMTP reply code (RFC 5321 4.2.3)."""
+        return self.reply[0] if self.reply else self.condition.code
+
+    @property
+    def enhanced(self) -> str:
+        """Enhanced status code (RFC 3463)."""
+        return self.reply[1] if self.reply else self.condition.enhanced
 
     @property
     def text(self) -> str:
@@ -68,7 +88,7 @@ class _Outcome:
         return self.detail or self.condition.text
 
     def __str__(self) -> str:
-        return f"{self.condition.code} {self.condition.enhanced} {self.text}"
+        return f"{self.code} {self.enhanced} {self.text}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ import pytest
 
 from vmaild.address import parse_address
 from vmaild.core import routing
+from vmaild.core.site import Site
 from vmaild.delivery.agent import Agent
+from vmaild.delivery.outside import outside
 from vmaild.outcome import Condition, Deferred, Delivered, Rejected
 from vmaild.store.content import Content
 from vmaild.store.directory import FileDirectory
@@ -38,7 +40,7 @@ def here(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
 
 def test_the_other_domain_delivers_and_logs_in(here: Layout) -> None:
     directory = FileDirectory(here)
-    agent = Agent(directory, MaildirStore(here.spool))
+    agent = Agent(directory, MaildirStore(here.spool), outside(here, Site(), "here.test"))
     assert set(directory.names()) == {BROKEN, WHOLE}
     assert directory.domain_at("127.0.0.3") == WHOLE
     outcome, order = agent.accept(parse_address("boss@vb.example"))

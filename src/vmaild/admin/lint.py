@@ -109,6 +109,9 @@ class _Changed:
     def delimiter(self) -> str:
         return self.directory.delimiter
 
+    def bounced_to(self, local_part: str) -> Address | None:
+        return self.directory.bounced_to(local_part)
+
     def find(self, name: str) -> Domain | None:
         found = self.directory.find(name)
         return self.domain if found is not None and found.name == self.domain.name else found

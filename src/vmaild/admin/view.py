@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from vmaild.address import AddressError, canonical_domain
+from vmaild.address import Address, AddressError, canonical_domain
 from vmaild.admin.plan import FileEdit
 from vmaild.admin.refusal import Refused
 from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed, ShadowEntry
@@ -31,7 +31,9 @@ class View:
         self.site = site
         self.actor = actor
         self.files = Files(overlay or {})
-        self._store = FileDirectory(layout, site.recipient_delimiter, self.files, keep_copies=False)
+        self._store = FileDirectory(
+            layout, site.recipient_delimiter, self.files, keep_copies=False, srs=site.delivery.srs
+        )
         self.directory: Directory = _Once(self._store)
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
         """For answers to the actor: the domains of others look like any outside domain."""
@@ -137,6 +139,9 @@ class _Once:
     def delimiter(self) -> str:
         return self._directory.delimiter
 
+    def bounced_to(self, local_part: str) -> Address | None:
+        return self._directory.bounced_to(local_part)
+
     def find(self, name: str) -> Domain | None:
         if name not in self._found:
             try:
@@ -159,6 +164,9 @@ class _Theirs:
     @property
     def delimiter(self) -> str:
         return self._directory.delimiter
+
+    def bounced_to(self, local_part: str) -> Address | None:
+        return self._directory.bounced_to(local_part)
 
     def find(self, name: str) -> Domain | None:
         try:

@@ -200,6 +200,10 @@ class Directory(Protocol):
         """
         ...
 
+    def bounced_to(self, local_part: str) -> Address | None:
+        """Whom a bounce is for that came to a sender which was rewritten here (core.srs); None: no such sender."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
@@ -215,3 +219,7 @@ class Snapshot:
         if domain is not None:
             return domain
         return next((domain for domain in self.domains.values() if name in domain.definition.aliases), None)
+
+    def bounced_to(self, local_part: str) -> Address | None:
+        """See Directory: senders are not rewritten here."""
+        return None

@@ -5,7 +5,7 @@ The order, for a recipient and for every name that an alias leads to:
 1. Domain: not ours -> `NotLocal`; a domain alias continues in its domain.
 2. Alias: the implicit file, then the extra files; the first match wins.
 3. Account by login; then, where the domain asks for it, by full name with dots for spaces.
-4. Sub-address: `login+detail` as `login`.
+4. Sub-address: `login+detail` as `login`. A sender that was rewritten here (SRS) is the one that it was.
 5. Fallback of the domain.
 
 `\joe`, and a name that is being expanded already, mean the account. Nothing runs while routing: a target is
@@ -111,6 +111,7 @@ class Rule(Enum):
     ACCOUNT = "account"
     FULL_NAME = "full name"
     SUB_ADDRESS = "sub-address"
+    SENDER = "rewritten sender"
     FALLBACK = "fallback"
     TARGET = "target"
 
@@ -185,12 +186,7 @@ def route(directory: Directory, recipient: Address, *, explain: bool = False) ->
 def answer(decided: Route) -> Outcome:
     """What RCPT answers: acceptance, or why not."""
     match decided:
-        case Accepted(targets):
-            # One recipient gets one answer. Part of its targets now and the rest at a later try would
-            # deliver the first part again, so a recipient waits whole.
-            waiting = next((target for target in targets if not isinstance(target, ToMailbox)), None)
-            if waiting is not None:
-                return Deferred(Condition.NOT_CARRIED_OUT_YET, _NOT_YET[type(waiting)])
+        case Accepted():
             return Delivered(Condition.ACCEPTED)
         case Rejected(reason):
             return RejectedOutcome(reason)
@@ -198,14 +194,6 @@ def answer(decided: Route) -> Outcome:
             return RejectedOutcome(Condition.NOT_LOCAL)
         case Undecided(reason):
             return Deferred(reason)
-
-
-_NOT_YET: dict[type[Target], str] = {
-    Resend: "Forwarding to other servers is not served yet",
-    ToCommand: "Delivery to commands is not served yet",
-    ToFile: "Delivery to files is not served yet",
-    AutoReply: "Automatic replies are not served yet",
-}
 
 
 class _Undecidable(Exception):
@@ -278,7 +266,7 @@ class _Walk:
         state = self._expanding.get(key)
         if state is None:
             self._expanding[key] = True
-            if not self.known(domain, name, owner, depth):
+            if not self.known(domain, name, owner, depth) and not self.bounce(domain, name, depth):
                 if last:
                     self.nobody(f"the fallback '{name}' is not known", domain.definition.source, depth)
                 else:
@@ -327,6 +315,15 @@ class _Walk:
                 self.include(place, alias_file, text, entry.source)
             else:
                 self.target(place, text, entry.source)
+        return True
+
+    def bounce(self, domain: Domain, name: str, depth: int) -> bool:
+        """A bounce to a sender that was rewritten here goes back the way that the message came."""
+        sender = self.directory.bounced_to(name) if name[:3] in {"SRS", "srs"} else None
+        if sender is None:
+            return False
+        self.step(Rule.SENDER, f"'{name}' is {sender}, rewritten when mail was sent on", None, depth)
+        self.address(sender, None, depth + 1)
         return True
 
     def list_owner(self, domain: Domain, name: str) -> Address | None:

@@ -29,6 +29,38 @@ LIVE_VIEW = Listen(path="/run/vmail/status.sock")
 """Where a running server tells what it is doing; no setting."""
 
 
+class RelayKind(StrEnum):
+    """How a relay is spoken to."""
+
+    NONE = ""
+    """Nobody takes mail for elsewhere."""
+    SMTP = "smtp"
+    LMTP = "lmtp"
+    SENDMAIL = "sendmail"
+    """A program that is called as sendmail(8) is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Who takes mail that leaves the virtual domains."""
+
+    kind: RelayKind
+    host: str = ""
+    """Name or address, without brackets."""
+    port: int = 0
+    path: str = ""
+    """Of a Unix socket or a program, absolute; it is one of the machine's, whatever the root."""
+
+    def __str__(self) -> str:
+        if self.kind is RelayKind.NONE:
+            return ""
+        if self.path:
+            return f"{self.kind}:{'unix:' if self.kind is RelayKind.LMTP else ''}{self.path}"
+        return f"{self.kind}://" + (
+            f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        )
+
+
 class OverQuota(StrEnum):
     """What the sender hears when a mailbox is full."""
 
@@ -123,8 +155,11 @@ class MetricsSettings:
 class DeliverySettings:
     """Table `delivery`."""
 
-    relay: str = "smtp://127.0.0.1:25"
-    """Who takes mail that leaves the virtual domains: `smtp://HOST:PORT`."""
+    relay: Relay = Relay(RelayKind.SMTP, "127.0.0.1", 25)
+    srs: bool = False
+    """Whether the sender of what is sent on is rewritten (SRS), for the SPF of its domain."""
+    command_time: int = 300
+    """Seconds that a program behind an alias may take."""
     max_size: int = 100 << 20
     """Bytes of one message; 0: no limit."""
     over_quota: OverQuota = OverQuota.REJECT

@@ -2,42 +2,65 @@
 
 `accept` is asked at RCPT and is quick; `deliver` writes to disk, blocks, and belongs in a thread. Between the
 two everything that was decided travels in an `Order`, so that the directory is never asked from two threads.
+
+A recipient gets one answer, also where it has several targets. What may be refused elsewhere is done first
+(the relay, programs, files), mailboxes last; where a part has to wait, what is done already is noted
+(store.partial) and is not done again when the sending server comes back.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from vmaild.address import Address, fold
 from vmaild.core import routing
-from vmaild.core.directory import LookupFailed
+from vmaild.core.directory import Account, Domain, LookupFailed
+from vmaild.delivery.autoreply import Owner
+from vmaild.delivery.message import Message
+from vmaild.delivery.outside import Outside, Target
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.store.content import Content
 from vmaild.store.directory import DirectoryStore
 from vmaild.store.messages import Mailbox, MessageStore, OverQuota, StoreError, StoreFull
+from vmaild.store.partial import Partial
 
 log = logging.getLogger("vmaild.delivery")
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """One accepted recipient: the mailboxes that are to get a copy."""
+    """One accepted recipient: all that is to be done for it."""
 
     recipient: Address
     mailboxes: tuple[tuple[Mailbox, int], ...]
     """Each with its quota in bytes (0: no limit)."""
+    outside: tuple[Target, ...] = ()
+    replies: tuple[Owner, ...] = ()
+    """Whose vacation texts are in force."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Whether only this machine's disk has to be waited for."""
+        return not self.outside and not self.replies
 
 
 class Agent:
-    """Delivers into the mailboxes of a directory's domains."""
+    """Delivers what comes for a directory's domains."""
 
     def __init__(
-        self, directory: DirectoryStore, messages: MessageStore, *, defer_over_quota: bool = False
+        self,
+        directory: DirectoryStore,
+        messages: MessageStore,
+        outside: Outside,
+        *,
+        defer_over_quota: bool = False,
     ) -> None:
         self._directory = directory
         self._messages = messages
+        self._outside = outside
+        self._partial = Partial(outside.layout.partial)
         over_quota = Deferred(Condition.OVER_QUOTA_FOR_NOW) if defer_over_quota else Rejected(Condition.OVER_QUOTA)
         self._over_quota: Outcome = over_quota
 
@@ -48,7 +71,7 @@ class Agent:
         match decided, outcome:
             case routing.Accepted(targets), Delivered():
                 try:
-                    return outcome, Order(recipient, tuple(map(self._mailbox, targets)))
+                    return outcome, self._order(recipient, targets)
                 except LookupFailed as failure:
                     log.error("%s deferred: %s", recipient, failure)
                     return Deferred(Condition.LOOKUP_FAILED), None
@@ -56,37 +79,98 @@ class Agent:
                 log.warning("%s deferred: %s", recipient, problem)
         return outcome, None
 
-    def _mailbox(self, target: routing.Target) -> tuple[Mailbox, int]:
-        """The mailbox of a target with its quota. Raises LookupFailed."""
-        assert isinstance(target, routing.ToMailbox)  # what routing.answer accepts
-        domain = self._directory.find(target.domain)
-        account = domain.accounts.get(fold(target.login)) if domain else None
+    def _order(self, recipient: Address, targets: Sequence[routing.Target]) -> Order:
+        """All that an accepted recipient asks for. Raises LookupFailed."""
+        mailboxes: list[tuple[Mailbox, int]] = []
+        outside: list[Target] = []
+        replies: list[Owner] = []
+        for target in targets:
+            match target:
+                case routing.ToMailbox(domain_name, login):
+                    domain, account = self._account(domain_name, login)
+                    quota = domain.definition.quota if account.quota is None else account.quota
+                    mailboxes.append((Mailbox(domain_name, login), quota))
+                case routing.AutoReply(domain_name, login):
+                    replies.append(self._owner(recipient, *self._account(domain_name, login)))
+                case _:
+                    outside.append(target)
+        return Order(recipient, tuple(mailboxes), tuple(outside), tuple(replies))
+
+    def _account(self, name: str, login: str) -> tuple[Domain, Account]:
+        """The account of a target. Raises LookupFailed."""
+        domain = self._directory.find(name)
+        account = domain.accounts.get(fold(login)) if domain else None
         if domain is None or account is None:
-            raise LookupFailed(f"{target.login}@{target.domain} vanished while it was looked up")
-        quota = domain.definition.quota if account.quota is None else account.quota
-        return Mailbox(target.domain, target.login), quota
+            raise LookupFailed(f"{login}@{name} vanished while it was looked up")
+        return domain, account
+
+    def _owner(self, recipient: Address, domain: Domain, account: Account) -> Owner:
+        names = (domain.name, *domain.definition.aliases)
+        own = frozenset((recipient, *(Address(account.login, name) for name in names)))
+        home = self._outside.layout.home(domain.name, account.login)
+        return Owner(Address(account.login, domain.name), account.full_name, home, own)
 
     def deliver(self, sender: str, trace: bytes, orders: Sequence[Order], content: Content) -> list[Outcome]:
-        """Put one message in the mailboxes of every order; one outcome for each, in their order.
+        """Do for one message what every order asks for; one outcome for each, in their order.
 
         `sender` is the envelope's, empty for the null sender; `trace` are header lines with LF ends (Received)
-        that go above the content. Blocks; a positive outcome means the message is on disk. A mailbox that
-        several recipients lead to gets one copy. Never raises.
+        that go above the content. Blocks; a positive outcome means that the message is on disk, or was taken by
+        whoever it was for. A mailbox or address that several recipients lead to gets one copy. Never raises.
         """
-        done: dict[Mailbox, Outcome] = {}
+        message = Message(sender, trace, content)
+        done: dict[Mailbox | Target, Outcome] = {}
         outcomes: list[Outcome] = []
         for order in orders:
-            for mailbox, quota in order.mailboxes:
-                if mailbox not in done:
-                    done[mailbox] = self._put(sender, trace, mailbox, quota, content)
-            outcomes.append(_worst([done[mailbox] for mailbox, _ in order.mailboxes]))
+            try:
+                outcomes.append(self._carry_out(message, order, done))
+            except Exception:
+                # The sender learns nothing of our insides, and keeps the message.
+                log.exception("%s: delivery failed", order.recipient)
+                outcomes.append(Deferred(Condition.INTERNAL))
         return outcomes
 
-    def _put(self, sender: str, trace: bytes, mailbox: Mailbox, quota: int, content: Content) -> Outcome:
-        # Return-Path first (RFC 5321 4.4: the final delivery puts it at the beginning).
-        header = f"Return-Path: <{sender}>\nDelivered-To: {mailbox}\n".encode("utf-8", "surrogateescape") + trace
+    def _carry_out(self, message: Message, order: Order, done: dict[Mailbox | Target, Outcome]) -> Outcome:
+        several = len(order.mailboxes) + len(order.outside) > 1
+        key = ""
+        before: set[str] = set()
+        if several and (order.outside or not self._partial.is_empty()):
+            key = f"{message.digest()} {order.recipient}"
+            before = self._partial.done(key)
+        if order.outside and message.has_been_through(order.recipient):
+            return Rejected(Condition.LOOP)
+        outcomes: dict[Mailbox | Target, Outcome] = {}
+        asked = [target for target in order.outside if target not in done and str(target) not in before]
+        if asked:
+            done.update((*self._outside.carry_out(message, order.recipient, asked).items(),))
+        outcomes |= {target: done.get(target, Delivered()) for target in order.outside}
+        if order.mailboxes and order.outside:
+            self._note(key, asked, outcomes)
+        for mailbox, quota in order.mailboxes:
+            if mailbox not in done and str(mailbox) not in before:
+                done[mailbox] = self._put(message, order.recipient, mailbox, quota)
+            outcomes[mailbox] = done.get(mailbox, Delivered())
+        outcome = _worst(list(outcomes.values()))
+        if several and isinstance(outcome, Deferred):
+            self._note(key or f"{message.digest()} {order.recipient}", outcomes, outcomes)
+        elif key:
+            self._partial.forget(key)
+        for owner in order.replies:
+            if isinstance(outcome, Delivered):
+                self._outside.answer(owner, message)
+        return outcome
+
+    def _note(
+        self, key: str, targets: Iterable[Mailbox | Target], outcomes: Mapping[Mailbox | Target, Outcome]
+    ) -> None:
+        """Note which of these targets have got their copy."""
         try:
-            self._messages.deliver(mailbox, header, content, quota)
+            self._partial.add(key, {str(target) for target in targets if isinstance(outcomes[target], Delivered)})
+        except OSError as error:
+            log.error("cannot note what was delivered, it may come twice: %s", error)
+
+    def _put(self, message: Message, recipient: Address, mailbox: Mailbox, quota: int) -> Outcome:
+        try:
+            self._messages.deliver(mailbox, _header(message, recipient, mailbox), message.content, quota)
         except OverQuota:
             return self._over_quota
         except StoreFull as full:
@@ -96,15 +180,22 @@ class Agent:
             log.error("%s: %s", mailbox, failure)
             return Deferred(Condition.INTERNAL)
         except Exception:
-            # The sender learns nothing of our insides, and keeps the message.
             log.exception("%s: delivery failed", mailbox)
             return Deferred(Condition.INTERNAL)
-        log.info("delivered to %s, %d bytes, from <%s>", mailbox, content.size, sender)
+        log.info("delivered to %s, %d bytes, from <%s>", mailbox, message.content.size, message.sender)
         return Delivered()
 
 
+def _header(message: Message, recipient: Address, mailbox: Mailbox) -> bytes:
+    """What stands above a message in a mailbox: Return-Path first (RFC 5321 4.4), and the way that it came."""
+    lines = f"Return-Path: <{message.sender}>\nDelivered-To: {mailbox}\n"
+    if recipient.domain != mailbox.domain or recipient.key != fold(mailbox.login):
+        lines = f"{lines}X-Original-To: {recipient}\n"
+    return lines.encode("utf-8", "surrogateescape") + message.trace
+
+
 def _worst(outcomes: Sequence[Outcome]) -> Outcome:
-    """The one answer for a recipient with several mailboxes: waiting, else refused, else delivered."""
+    """The one answer for a recipient with several targets: waiting, else refused, else delivered."""
     for kind in (Deferred, Rejected):
         for outcome in outcomes:
             if isinstance(outcome, kind):

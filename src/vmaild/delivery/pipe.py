@@ -176,6 +176,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     """Deliver in this process; the exit status."""
     from vmaild.address import AddressError, parse_address
     from vmaild.delivery.agent import Agent, Order
+    from vmaild.delivery.outside import outside
     from vmaild.outcome import Condition, Rejected
     from vmaild.protocol.lmtp_client import path
     from vmaild.store.content import Content
@@ -187,8 +188,13 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     _system_log()
     where = layout(root)
     site, _ = load_site(where)
-    directory = FileDirectory(where, site.recipient_delimiter)
-    agent = Agent(directory, MaildirStore(where.spool), defer_over_quota=site.delivery.over_quota == "defer")
+    directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs)
+    agent = Agent(
+        directory,
+        MaildirStore(where.spool),
+        outside(where, site, "localhost"),
+        defer_over_quota=site.delivery.over_quota == "defer",
+    )
     orders: list[Order] = []
     refused = _EX_OK
     for recipient in recipients:
@@ -217,7 +223,9 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
 
 
 def _report(recipient: str, outcome: "Outcome") -> int:
-    status = outcome.condition.exit_status
+    from vmaild.outcome import exit_status
+
+    status = exit_status(outcome.code, outcome.enhanced)
     if status:
         print(f"vdeliver: <{recipient}>: {outcome}", file=sys.stderr)
     return status

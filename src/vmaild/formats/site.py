@@ -19,6 +19,8 @@ from vmaild.core.site import (
     MetricsSettings,
     OverQuota,
     Pop3Settings,
+    Relay,
+    RelayKind,
     Site,
     SmtpSettings,
     WebSettings,
@@ -31,7 +33,8 @@ MAX_SOCKET_PATH = 107
 """Bytes of a socket's path (unix(7))."""
 
 _PORT = re.compile(r"[0-9]{1,5}")
-_RELAY = re.compile(r"smtp://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_RELAY = re.compile(r"(smtp|lmtp)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_RELAY_PATH = re.compile(r"(lmtp):unix:(/.+)|(sendmail):(/.+)")
 
 
 def parse_site(text: str, path: str) -> tuple[Site | None, tuple[Finding, ...]]:
@@ -137,11 +140,22 @@ def _delimiter(text: str) -> str:
     return text
 
 
-def _relay(text: str) -> str:
+def _relay(text: str) -> Relay:
+    """`smtp://HOST:PORT`, `lmtp://HOST:PORT`, `lmtp:unix:/PATH`, `sendmail:/PATH`; empty: none."""
+    if not text:
+        return Relay(RelayKind.NONE)
+    by_path = _RELAY_PATH.fullmatch(text)
+    if by_path is not None:
+        kind, path = (by_path[1], by_path[2]) if by_path[1] else (by_path[3], by_path[4])
+        return Relay(RelayKind(kind), path=parse_absolute_path(path))
     found = _RELAY.fullmatch(text)
-    if text and (found is None or int(found[2] or 25) > 65535):
-        raise FormatError(f"{quoted(text)} is not a mail server", "write it like smtp://127.0.0.1:25")
-    return text
+    port = int(found[3] or (25 if found[1] == "smtp" else 24)) if found else 0
+    if found is None or not 0 < port <= 65535:
+        raise FormatError(
+            f"{quoted(text)} is not a mail server",
+            "write it like smtp://127.0.0.1:25, lmtp:unix:/PATH or sendmail:/usr/sbin/sendmail",
+        )
+    return Relay(RelayKind(found[1]), found[2].strip("[]"), port)
 
 
 def _over_quota(text: str) -> OverQuota:
@@ -182,7 +196,13 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
     "maps": {"listen": _LISTEN},
     "smtp": {"listen": _LISTEN, "allow_remote": toml.flag()},
     "web": {"listen": _LISTEN},
-    "delivery": {"relay": toml.text(_relay), "max_size": toml.size(), "over_quota": toml.text(_over_quota)},
+    "delivery": {
+        "relay": toml.text(_relay),
+        "max_size": toml.size(),
+        "over_quota": toml.text(_over_quota),
+        "srs": toml.flag(),
+        "command_time": toml.number(1),
+    },
     "auth": {
         "cache": toml.flag(),
         "free_failures": toml.number(0),

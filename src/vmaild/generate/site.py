@@ -100,7 +100,21 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "listen": ([], "Where figures for a monitoring system are to be had."),
     },
     "delivery": {
-        "relay": ("smtp://127.0.0.1:25", "The MTA that takes mail for other servers. Not used yet."),
+        "relay": (
+            "smtp://127.0.0.1:25",
+            (
+                "Who takes what goes on to addresses outside: smtp://HOST:PORT, lmtp://HOST:PORT,\n"
+                "lmtp:unix:/PATH or sendmail:/usr/sbin/sendmail. Empty: no mail leaves the domains."
+            ),
+        ),
+        "srs": (
+            False,
+            (
+                "Whether the sender of what is sent on becomes an address of the domain that sends it on (SRS),\n"
+                "so that the SPF of the sender's domain does not refuse it. Bounces find their way back."
+            ),
+        ),
+        "command_time": (300, "Seconds that a program behind an alias may take."),
         "max_size": ("100M", 'The largest message that is taken; "0": no limit.'),
         "over_quota": ("reject", 'What the sender of a message to a full mailbox hears: "reject" or "defer".'),
     },

@@ -566,7 +566,7 @@ def folded(outcomes: Sequence[Outcome]) -> Outcome:
 def _consistent(outcome: Outcome) -> Outcome:
     """The outcome, if its kind and its reply code say the same; raises LocalProtocolError."""
     kinds = {2: Delivered, 4: Deferred, 5: Rejected}
-    if type(outcome) is not kinds.get(outcome.condition.code // 100):
+    if type(outcome) is not kinds.get(outcome.code // 100):
         raise LocalProtocolError(f"{outcome!r} says two things")
     return outcome
 

@@ -1,4 +1,6 @@
-"""The client's side of one LMTP delivery (RFC 2033), without a socket: what `vdeliver` says.
+"""The client's side of one delivery by LMTP (RFC 2033) or SMTP (RFC 5321), without a socket.
+
+What `vdeliver` says to the server, and the delivery agent to the site's relay.
 
 `dialogue` is a generator. What it yields is to be written; where it yields b"" it wants to be sent what was
 read next (b"": the server has closed). An OSError of the socket is thrown into it. It returns what became of
@@ -25,19 +27,26 @@ _Reply = tuple[int, list[str]]
 
 
 def dialogue(
-    hostname: str, sender: str, recipients: "Sequence[str]", content: "Iterable[bytes]"
+    hostname: str,
+    sender: str,
+    recipients: "Sequence[str]",
+    content: "Iterable[bytes]",
+    *,
+    smtp: bool = False,
+    each: bool = False,
 ) -> "Generator[bytes, bytes, list[Result]]":
     """Deliver one message to its recipients; see the module for how to run it.
 
     `sender` is empty or `<>` for the null sender. `content` comes in pieces of any size, with LF or CRLF line
     ends; it is read only when every recipient was accepted. Where one was not, nobody gets the message, though
-    the others are reported with the positive reply that they had. What goes wrong on the way, an OSError raised
-    by `content` included, is a temporary failure of each recipient that had no last word yet.
+    the others are reported with the positive reply that they had; with `each`, those that were accepted get it.
+    What goes wrong on the way, an OSError raised by `content` included, is a temporary failure of each recipient
+    that had no last word yet. With `smtp` the server speaks SMTP, and has one last word for all.
     """
     results: list[Result | None] = [None] * len(recipients)
     failure = ""
     try:
-        yield from _deliver(hostname, sender, recipients, content, results)
+        yield from _deliver(hostname, sender, recipients, content, results, smtp=smtp, each=each)
     except OSError as error:
         failure = error.strerror or str(error)
     lost = _result("", (451, [f"4.4.2 {failure or 'Connection lost'}"]))
@@ -71,6 +80,9 @@ def _deliver(
     recipients: "Sequence[str]",
     content: "Iterable[bytes]",
     results: "list[Result | None]",
+    *,
+    smtp: bool,
+    each: bool,
 ) -> "Generator[bytes, bytes, None]":
     """Hold the dialogue, and put the last word on each recipient in `results`. Raises ConnectionError."""
     held = bytearray()
@@ -78,22 +90,14 @@ def _deliver(
     if mail is None:
         results[:] = [_result(recipient, (553, ["5.1.7 Not a valid sender address"])) for recipient in recipients]
         return
-    extensions = yield from _greet(hostname, held)
+    extensions = yield from _greet(hostname, held, smtp=smtp)
     mail += b" BODY=8BITMIME" if "8BITMIME" in extensions else b""  # RFC 6152; the content may be anything
     if "SMTPUTF8" in extensions and not (sender + "".join(recipients)).isascii():
         mail += b" SMTPUTF8"  # RFC 6531 3.4
     reply = yield from _command(b"MAIL FROM:" + mail, held)
-    answers: list[Result] = []
     if _positive(reply):
-        for recipient in recipients:
-            route = path(recipient)
-            reply = (553, ["5.1.3 Not a valid recipient address"])
-            if route is not None:
-                reply = yield from _command(b"RCPT TO:" + route, held)
-            answers.append(_result(recipient, reply))
-            if not _positive(reply):
-                results[len(answers) - 1] = answers[-1]
-        if any(results):
+        answers = yield from _name(recipients, held, results)
+        if any(results) if not each else all(results):
             # One exit status speaks for all recipients: better none now than some of them twice later.
             results[:] = answers
             yield b"QUIT\r\n"
@@ -102,25 +106,49 @@ def _deliver(
     if reply[0] != 354:
         if _positive(reply):
             raise ConnectionError(f"Server says {reply[0]} to DATA")
-        results[:] = [_result(recipient, reply) for recipient in recipients]
+        results[:] = [
+            known or _result(recipient, reply) for known, recipient in zip(results, recipients, strict=True)
+        ]
         yield b"QUIT\r\n"
         return
     yield from encoded(content)
+    told = False
     for i, recipient in enumerate(recipients):
-        # RFC 2033 4.2: a reply for each recipient, in the order of the RCPTs.
-        reply = yield from _reply(held)
-        _positive(reply)
-        results[i] = _result(recipient, reply)
+        if results[i] is None:
+            # RFC 2033 4.2: a reply for each recipient, in the order of the RCPTs; SMTP has one for all.
+            if not (smtp and told):
+                reply = yield from _reply(held)
+                _positive(reply)
+                told = True
+            results[i] = _result(recipient, reply)
     # The last word was said: the reply to QUIT is not worth waiting for.
     yield b"QUIT\r\n"
 
 
-def _greet(hostname: str, held: bytearray) -> "Generator[bytes, bytes, set[str]]":
+def _name(
+    recipients: "Sequence[str]", held: bytearray, results: "list[Result | None]"
+) -> "Generator[bytes, bytes, list[Result]]":
+    """Name the recipients; what was said of each. A refusal is the last word on it, and goes into `results`."""
+    answers: list[Result] = []
+    for recipient in recipients:
+        route = path(recipient)
+        reply = (553, ["5.1.3 Not a valid recipient address"])
+        if route is not None:
+            reply = yield from _command(b"RCPT TO:" + route, held)
+        answers.append(_result(recipient, reply))
+        if not _positive(reply):
+            results[len(answers) - 1] = answers[-1]
+    return answers
+
+
+def _greet(hostname: str, held: bytearray, *, smtp: bool) -> "Generator[bytes, bytes, set[str]]":
     """Exchange greetings; the keywords of the server's extensions."""
     code, lines = yield from _reply(held)
     if code == 220:
         name = "".join(c if "!" <= c <= "~" else "-" for c in hostname) or "localhost"
-        code, lines = yield from _command(b"LHLO " + name.encode(), held)
+        code, lines = yield from _command((b"EHLO " if smtp else b"LHLO ") + name.encode(), held)
+        if smtp and code // 100 == 5:  # RFC 5321 3.2: a server that is older
+            code, lines = yield from _command(b"HELO " + name.encode(), held)
         if code == 250:
             return {line.partition(" ")[0].upper() for line in lines[1:]}
     # Whatever the server has against us, it is nothing against the recipients: they can wait.
@@ -151,7 +179,7 @@ def _reply(held: bytearray) -> "Generator[bytes, bytes, _Reply]":
         size += end + 1
         code = line[:3]
         if len(code) < 3 or not code.isdigit() or code[:1] not in b"2345" or line[3:4] not in (b"", b" ", b"-"):
-            raise ConnectionError("Server does not speak LMTP")
+            raise ConnectionError("Server speaks neither SMTP nor LMTP")
         lines.append(line[4:].decode("utf-8", "replace"))
         if line[3:4] != b"-":
             return int(code), lines

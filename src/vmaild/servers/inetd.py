@@ -65,7 +65,7 @@ def main() -> int:
     except SiteUnusable as error:
         print(f"vpop3d: {error}", file=sys.stderr)
         return EX_CONFIG
-    directory = FileDirectory(where, site.recipient_delimiter)
+    directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs)
     if native and directory.domain_at(here) is None:
         # The daemon finds the connection on its standard streams, as inetd would have given it.
         os.execv(native[0], [os.path.basename(native[0]), *native[1:]])

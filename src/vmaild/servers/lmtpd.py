@@ -56,6 +56,8 @@ class LmtpService:
 
     agent: Agent
     disk: Executor
+    outside: Executor
+    """For messages that go elsewhere, too: a slow relay holds up only these."""
     incoming: str
     """The folder for messages too large for memory."""
     hostname: str
@@ -264,7 +266,9 @@ class LmtpSession(asyncio.Protocol):
             if self._core.state is not State.CLOSED:
                 self._pump()
 
-        self._service.disk.submit(work).add_done_callback(lambda future: loop.call_soon_threadsafe(back, future))
+        quick = all(order.is_quick for order in orders)
+        executor = self._service.disk if quick else self._service.outside
+        executor.submit(work).add_done_callback(lambda future: loop.call_soon_threadsafe(back, future))
 
     def _count(self, outcomes: list[Outcome], size: int) -> None:
         for outcome in outcomes:

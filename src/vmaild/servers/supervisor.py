@@ -157,6 +157,7 @@ class Supervisor:
             return
         row = self.rows.pop(0)
         self.shared.clear(row)
+        self.directory.names()  # what changed since the last fork is read once here, and not by each worker
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:
@@ -239,7 +240,7 @@ class Supervisor:
             return
         old = list(self.workers)
         self.site = site
-        self.directory = FileDirectory(self.layout, site.recipient_delimiter)
+        self.directory = FileDirectory(self.layout, site.recipient_delimiter, srs=site.delivery.srs)
         self.directory.names()
         self.vacancies.clear()
         self.staff()
@@ -300,7 +301,7 @@ def serve(layout: Layout, *, on_ready: Callable[[Site], None] | None = None) -> 
 def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], None] | None) -> int:
     # Blocked at once: from here on they wait for sigtimedwait, and none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    directory = FileDirectory(layout, site.recipient_delimiter)
+    directory = FileDirectory(layout, site.recipient_delimiter, srs=site.delivery.srs)
     directory.names()  # before the fork: what all workers need is read once and shared
     supervisor = Supervisor(layout, site, directory, lifeline=os.pipe(), lock=lock)
     try:

@@ -26,6 +26,7 @@ from vmaild.auth.connections import Connections
 from vmaild.auth.throttle import Slots, Throttle
 from vmaild.core.site import Site
 from vmaild.delivery.agent import Agent
+from vmaild.delivery.outside import outside
 from vmaild.protocol.lmtp import Dialect
 from vmaild.servers.board import Board, Row
 from vmaild.servers.lmtpd import LmtpService
@@ -46,6 +47,8 @@ _SWEEP = 5.0
 """Seconds between looks for silent clients."""
 _WRITERS = 16
 """Messages written to disk at the same time: most of the time they wait for it."""
+_SENDERS = 64
+"""Messages on their way to a relay or a program at the same time: the others wait for neither."""
 _READERS = 4
 
 
@@ -190,9 +193,14 @@ def pop3_service(layout: Layout, site: Site, directory: FileDirectory, shared: S
 
 def lmtp_service(layout: Layout, site: Site, directory: FileDirectory, row: Row) -> LmtpService:
     """The LMTP service of one process."""
-    agent = Agent(directory, MaildirStore(layout.spool), defer_over_quota=site.delivery.over_quota == "defer")
-    writers = ThreadPoolExecutor(_WRITERS, "disk")
-    return LmtpService(agent, writers, layout.incoming, _hostname(), site.delivery.max_size, row)
+    agent = Agent(
+        directory,
+        MaildirStore(layout.spool),
+        outside(layout, site, _hostname()),
+        defer_over_quota=site.delivery.over_quota == "defer",
+    )
+    writers, senders = ThreadPoolExecutor(_WRITERS, "disk"), ThreadPoolExecutor(_SENDERS, "outside")
+    return LmtpService(agent, writers, senders, layout.incoming, _hostname(), site.delivery.max_size, row)
 
 
 def _hostname() -> str:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
-from vmaild.address import AddressError, canonical_domain, fold
+from vmaild.address import Address, AddressError, canonical_domain, fold
 from vmaild.core.directory import (
     Account,
     AliasEntry,
@@ -35,12 +35,14 @@ from vmaild.core.directory import (
     Source,
 )
 from vmaild.core.findings import Finding, Severity
+from vmaild.core.srs import original
 from vmaild.formats.aliases import parse_aliases, parse_include
 from vmaild.formats.passwd import parse_passwd, plain_account, plain_accounts
 from vmaild.formats.shadow import parse_shadow, plain_password, plain_passwords
 from vmaild.store.definitions import Definitions
 from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell
 from vmaild.store.layout import Layout
+from vmaild.store.secret import srs_secret
 
 log = logging.getLogger("vmaild.store")
 
@@ -160,12 +162,19 @@ class FileDirectory:
     """DirectoryStore on the plain files of a layout. For one thread."""
 
     def __init__(
-        self, layout: Layout, delimiter: str = "+", files: Files | None = None, *, keep_copies: bool = True
+        self,
+        layout: Layout,
+        delimiter: str = "+",
+        files: Files | None = None,
+        *,
+        keep_copies: bool = True,
+        srs: bool = False,
     ) -> None:
         """Without `keep_copies` nothing is ever written: no copies of good definitions, no index of them."""
         self._layout = layout
         self._files = files or Files()
         self.delimiter = delimiter
+        self._secret = srs_secret(layout) if srs else None
         self._definitions = Definitions(layout, self._files, keep_copies=keep_copies)
         self._parts: dict[tuple[str, object], Part[Any]] = {}
         """By path and parser."""
@@ -189,6 +198,10 @@ class FileDirectory:
             if definition.name != name:
                 return self.find(definition.name)
         return self._load(definition)
+
+    def bounced_to(self, local_part: str) -> Address | None:
+        """See Directory."""
+        return original(local_part, self._secret, int(time.time()) // 86400) if self._secret else None
 
     def names(self) -> list[str]:
         """See DirectoryStore."""

@@ -58,6 +58,16 @@ class Layout:
         """Large messages on their way in; on the same file system as the mailboxes."""
         return self.path("/var/spool/vmail/.incoming")
 
+    @property
+    def partial(self) -> str:
+        """Notes on messages that were delivered in part."""
+        return self.path("/var/spool/vmail/.partial")
+
+    @property
+    def srs_secret(self) -> str:
+        """What proves that an address of sender rewriting is our own."""
+        return self.path("/var/lib/vmail/srs.secret")
+
     def home(self, domain: str, login: str) -> str:
         """The home of an account."""
         return self.path(f"/vhome/{domain}/{login}")

@@ -163,6 +163,14 @@ def create_maildir(path: str) -> None:
     make_folders(f"{path}/tmp", 0o700)  # noqa: S108  its own
 
 
+def append_to_maildir(path: str, header: bytes, content: Content) -> None:
+    """Put a message in the maildir at `path`, which no account has; durable. Raises StoreFull, StoreFailed."""
+    spool, domain, login = path.rsplit("/", 2) if path.count("/") > 2 else ("", "", "")
+    if not login:
+        raise StoreFailed(f"{path} is too near the root for a maildir")
+    MaildirStore(spool).deliver(Mailbox(domain, login), header, content, 0)
+
+
 def host_in_names(host: str) -> str:
     r"""A host name as file names bear it: `/` as `\057` and `:` as `\072` (maildir(5)), `,` likewise."""
     return host.replace("/", r"\057").replace(":", r"\072").replace(",", r"\054")[:_LONGEST_HOST]

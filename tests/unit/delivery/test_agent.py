@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from vmaild.address import parse_address
+from vmaild.core.site import Site
 from vmaild.delivery.agent import Agent, Order
+from vmaild.delivery.outside import outside
 from vmaild.outcome import Condition, Deferred, Delivered, Rejected
 from vmaild.store.content import Content
 from vmaild.store.directory import FileDirectory
@@ -34,7 +36,7 @@ def here(tmp_path: Path) -> Layout:
 
 @pytest.fixture
 def agent(here: Layout) -> Agent:
-    return Agent(FileDirectory(here), MaildirStore(here.spool))
+    return Agent(FileDirectory(here), MaildirStore(here.spool), outside(here, Site(), "here.test"))
 
 
 @pytest.fixture
@@ -62,7 +64,10 @@ def test_a_message_reaches_every_mailbox_of_its_recipient(here: Layout, agent: A
     assert outcomes == [Delivered()]
     for login in ("bob", "alice"):
         assert mail(here, login) == [
-            b"Return-Path: <ann@example.org>\nDelivered-To: " + login.encode() + b"@va.test\nReceived: x\n" + BODY
+            b"Return-Path: <ann@example.org>\nDelivered-To: "
+            + login.encode()
+            + b"@va.test\nX-Original-To: both@va.test\nReceived: x\n"
+            + BODY
         ]
 
 
@@ -80,7 +85,6 @@ def test_a_mailbox_that_several_recipients_lead_to_gets_one_copy(
     [
         ("nobody@va.test", Rejected(Condition.NO_SUCH_USER)),
         ("bob@example.org", Rejected(Condition.NOT_LOCAL)),
-        ("out@va.test", Deferred(Condition.NOT_CARRIED_OUT_YET, "Forwarding to other servers is not served yet")),
     ],
 )
 def test_who_is_not_accepted_has_no_order(agent: Agent, recipient: str, expected: object) -> None:
@@ -94,7 +98,8 @@ def test_an_account_has_its_own_quota_or_its_domains(agent: Agent) -> None:
 
 @pytest.mark.parametrize("defer", [False, True])
 def test_a_full_mailbox_refuses_and_the_others_do_not(here: Layout, content: Content, defer: bool) -> None:
-    agent = Agent(FileDirectory(here), MaildirStore(here.spool), defer_over_quota=defer)
+    elsewhere = outside(here, Site(), "here.test")
+    agent = Agent(FileDirectory(here), MaildirStore(here.spool), elsewhere, defer_over_quota=defer)
     with closing(Content(here.incoming)) as big:
         big.append(b"x" * 900 + b"\n")
         big.finish()
@@ -113,8 +118,7 @@ def test_what_breaks_defers_and_tells_the_sender_nothing(here: Layout, agent: Ag
     assert str(here.spool) not in str(outcome)
 
 
-def test_a_defect_of_ours_defers_too(here: Layout, content: Content) -> None:
-    agent = Agent(FileDirectory(here), MaildirStore(here.spool))
+def test_a_defect_of_ours_defers_too(here: Layout, agent: Agent, content: Content) -> None:
     nonsense = Order(parse_address("x@va.test"), ((Mailbox("../../outside", "x"), 0),))
     assert agent.deliver("", b"", [nonsense], content) == [Deferred(Condition.INTERNAL)]
     assert not Path(here.root, "outside").exists()

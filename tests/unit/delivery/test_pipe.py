@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from vmaild.outcome import Condition, Deferred
 from vmaild.store.layout import Layout
 
 MESSAGE = b"Subject: hello\n\nHello.\n"
@@ -19,7 +20,9 @@ def here(tmp_path: Path) -> Layout:
         os.makedirs(folder)
     Path(where.definition("va.test")).touch()
     Path(where.passwd("va.test")).write_text("bob:x:1:1:::\nalice:x:1:1:::\n")
-    Path(where.aliases("va.test")).write_text("robot: |/bin/true\n")
+    Path(where.aliases("va.test")).write_text(
+        "robot: \"|/bin/sh -c 'echo no more; exit 69'\"\nlater: \"|/bin/sh -c 'exit 75'\"\n"
+    )
     return where
 
 
@@ -47,7 +50,12 @@ def test_without_a_server_it_delivers_itself(here: Layout) -> None:
         ("bob", 68, b"vdeliver: <bob>: 550 5.1.2 Not a mail domain of this server\n"),
         ("b@d@va.test", 67, b"vdeliver: <b@d@va.test>: 550 5.1.1 No such user here\n"),
         ("bob@", 65, b"vdeliver: <bob@>: 553 5.1.3 '' is not a domain name\n"),
-        ("robot@va.test", 75, b"vdeliver: <robot@va.test>: 451 4.3.3 Delivery to commands is not served yet\n"),
+        ("robot@va.test", 69, b"vdeliver: <robot@va.test>: 554 5.3.0 no more\n"),
+        (
+            "later@va.test",
+            75,
+            b"vdeliver: <later@va.test>: %s\n" % str(Deferred(Condition.COMMAND_WAITS)).encode(),
+        ),
     ],
 )
 def test_what_is_refused_has_its_status_and_a_reason(
@@ -63,7 +71,7 @@ def test_one_refused_recipient_stops_the_message_for_all(here: Layout) -> None:
 
 
 def test_one_that_must_wait_comes_before_one_that_is_refused(here: Layout) -> None:
-    assert vdeliver(here, "nobody@va.test", "robot@va.test").returncode == 75
+    assert vdeliver(here, "robot@va.test", "later@va.test").returncode == 75
 
 
 @pytest.mark.parametrize(

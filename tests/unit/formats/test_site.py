@@ -14,6 +14,8 @@ from vmaild.core.site import (
     MetricsSettings,
     OverQuota,
     Pop3Settings,
+    Relay,
+    RelayKind,
     Site,
     SmtpSettings,
     WebSettings,
@@ -49,6 +51,8 @@ listen = ["127.0.0.1:8098"]
 relay = "smtp://[::1]:2525"
 max_size = "50M"
 over_quota = "defer"
+srs = true
+command_time = 60
 [auth]
 cache = false
 free_failures = 0
@@ -92,7 +96,7 @@ def test_every_key() -> None:
             LmtpSettings((Listen(path="/run/vmail/lmtp.sock"), Listen("127.0.0.1", 11024)), 1),
             SmtpSettings((Listen("127.0.0.1", 11025),), True),
             WebSettings((Listen("127.0.0.1", 8098),)),
-            DeliverySettings("smtp://[::1]:2525", 50 << 20, OverQuota.DEFER),
+            DeliverySettings(Relay(RelayKind.SMTP, "::1", 2525), True, 60, 50 << 20, OverQuota.DEFER),
             AuthSettings(False, 0, 0, 200, 1, 60, ()),
             MetricsSettings((Listen("127.0.0.1", 9110),)),
             maps=MapsSettings((Listen(path="/run/vmail/maps.sock"),)),
@@ -168,7 +172,11 @@ def test_a_delimiter_and_a_relay_can_be_absent() -> None:
     site, findings = parse_site("[site]\nrecipient_delimiter = ''\n[delivery]\nrelay = ''\nmax_size = 0\n", "v")
     assert findings == ()
     assert site is not None
-    assert (site.recipient_delimiter, site.delivery.relay, site.delivery.max_size) == ("", "", 0)
+    assert (site.recipient_delimiter, site.delivery.relay, site.delivery.max_size) == (
+        "",
+        Relay(RelayKind.NONE),
+        0,
+    )
 
 
 @pytest.mark.parametrize(
@@ -241,3 +249,20 @@ def test_networks(text: str, network: str) -> None:
 def test_what_is_no_network(text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         parse_network(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "relay"),
+    [
+        ("smtp://127.0.0.1", Relay(RelayKind.SMTP, "127.0.0.1", 25)),
+        ("lmtp://[::1]:2400", Relay(RelayKind.LMTP, "::1", 2400)),
+        ("lmtp:unix:/run/relay.sock", Relay(RelayKind.LMTP, path="/run/relay.sock")),
+        ("sendmail:/usr/sbin/sendmail", Relay(RelayKind.SENDMAIL, path="/usr/sbin/sendmail")),
+    ],
+)
+def test_relays(text: str, relay: Relay) -> None:
+    site, findings = parse_site(f"[delivery]\nrelay = {text!r}\n", "v")
+    assert findings == ()
+    assert site is not None
+    assert site.delivery.relay == relay
+    assert str(relay).startswith(text)

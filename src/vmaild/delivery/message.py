@@ -1,0 +1,79 @@
+"""One message on its way through the delivery agent."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from vmaild.address import Address, AddressError, parse_address
+from vmaild.store.content import Content
+
+MAX_HOPS = 50
+"""Received fields of a message that goes on to another server; with more it goes round (RFC 5321 6.3)."""
+_MAX_HEADER = 1 << 20
+"""Octets of the header that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """The envelope's sender, the trace of this server, and the content."""
+
+    sender: str
+    """Empty: the null sender."""
+    trace: bytes
+    """Header lines with LF ends (Received), to stand above the content."""
+    content: Content
+
+    def header_fields(self) -> list[tuple[str, str]]:
+        """The fields of the header, names in lower case, values unfolded. Raises OSError."""
+        return parse_header(self.header())
+
+    def header(self) -> bytes:
+        """The header as stored, without the empty line below it. Raises OSError."""
+        head = b""
+        for chunk in self.content.chunks():
+            head += chunk
+            end = 0 if head.startswith(b"\n") else head.find(b"\n\n") + 1
+            if head.startswith(b"\n") or end:
+                return head[:end]
+            if len(head) > _MAX_HEADER:
+                break
+        return head[:_MAX_HEADER]
+
+    def digest(self) -> str:
+        """What tells this message from every other, and not from its own next try. Raises OSError."""
+        found = hashlib.sha256(self.sender.encode("utf-8", "surrogateescape") + b"\0")
+        for chunk in self.content.chunks():
+            found.update(chunk)
+        return found.hexdigest()
+
+    def has_been_through(self, recipient: Address) -> bool:
+        """Whether it was here for this recipient before, or has gone through too many servers. Raises OSError."""
+        hops = 0
+        for name, value in self.header_fields():
+            hops += name == "received"
+            if name == "delivered-to" and _same(value, recipient):
+                return True
+        return hops > MAX_HOPS
+
+
+def parse_header(header: bytes) -> list[tuple[str, str]]:
+    """Fields of a header with LF line ends (RFC 5322 2.2): names in lower case, values unfolded and stripped."""
+    fields: list[tuple[str, str]] = []
+    for line in header.decode("utf-8", "surrogateescape").split("\n"):
+        if line[:1] in {" ", "\t"} and fields:
+            name, value = fields[-1]
+            fields[-1] = name, f"{value} {line.strip()}"
+            continue
+        name, colon, value = line.partition(":")
+        if colon:
+            fields.append((name.strip().lower(), value.strip()))
+    return fields
+
+
+def _same(text: str, recipient: Address) -> bool:
+    try:
+        found = parse_address(text)
+    except AddressError:
+        return False
+    return (found.key, found.domain) == (recipient.key, recipient.domain)
