@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from vmaild.address import Address
 from vmaild.core.directory import (
     Account,
     AliasEntry,
@@ -53,6 +54,9 @@ class Broken:
 
     def find(self, name: str) -> Domain | None:
         raise LookupFailed(f"{name}: Permission denied")
+
+    def bounced_to(self, local_part: str) -> Address | None:
+        return None
 
 
 @pytest.mark.parametrize(
