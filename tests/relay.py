@@ -71,9 +71,9 @@ class ScriptedRelay:
                         content += lines.readline()
                     if self.drop_after_data:
                         return
+                    self.taken.append(Taken(sender, recipients, content[:-3]))
                     for recipient in recipients if self.lmtp else [""]:
                         say(self.data(recipient))
-                    self.taken.append(Taken(sender, recipients, content[:-3]))
                 elif verb == b"QUIT":
                     say("221 2.0.0 bye")
                     return
