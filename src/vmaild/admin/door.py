@@ -19,6 +19,7 @@ from vmaild.admin.execute import carry_out
 from vmaild.admin.plan import FileEdit, Plan, Step
 from vmaild.admin.refusal import Misused, Refused, system_refusal
 from vmaild.admin.reroute import rerouted
+from vmaild.admin.tables import installed_tables, table_steps
 from vmaild.admin.view import View
 from vmaild.core.directory import Domain
 from vmaild.core.findings import Finding
@@ -54,7 +55,7 @@ class Change:
 
     verb: str
     domain: str
-    """Canonical; may be a domain alias."""
+    """Canonical; may be a domain alias. Empty: what is changed is not of one domain, but of the machine."""
     subject: str
     action: Action
     draft: Callable[[View], Draft]
@@ -100,22 +101,25 @@ class Door:
             self._permit(view, change.action, change.domain)
             if dry_run:
                 return self._plan(view, change)
-            found = view.find(change.domain) if change.action is not Action.DEFINITION else None
+            found = view.find(change.domain) if change.action not in _OF_THE_SITE else None
             name = found.name if found else change.domain
-            with self._locked(([SITE_LOCK] if change.names else []) + [f"domain.{name}"], name):
+            locks = [SITE_LOCK] if change.names or not name else []
+            with self._locked([*locks, f"domain.{name}"] if name else locks, name):
                 # What was read before the lock may be out of date by now.
                 view = self.view()
                 self._permit(view, change.action, change.domain)
                 plan = self._plan(view, change)
                 if found and view.domain(change.domain).name != name:
                     raise Refused(f"{change.domain} was given to another domain just now", "run it again")
-                return self._carried_out(plan) if plan.changes else plan
+                return self._carried_out(plan, change) if plan.changes else plan
 
     def _permit(self, view: View, action: Action, name: str) -> None:
         if self.actor.site_admin:
             return
+        if action is Action.MACHINE:
+            name = "this machine"
         try:
-            domain = view.find(name)
+            domain = view.find(name) if action is not Action.MACHINE else None
         except Refused:
             domain = None  # a co-administrator learns nothing of domains that are not theirs, not even this
         if not allowed(self.actor, action, domain.definition if domain else None):
@@ -124,7 +128,7 @@ class Door:
     def _plan(self, view: View, change: Change) -> Plan:
         draft = change.draft(view)
         after = view.with_edits(tuple(step for step in draft.steps if isinstance(step, FileEdit)))
-        found = view.find(change.domain) if change.action is not Action.DEFINITION else None
+        found = view.find(change.domain) if change.action not in _OF_THE_SITE else None
         name = found.name if found else change.domain
         inspected = tuple(draft.inspect(after)) if draft.inspect else ()
         return Plan(
@@ -133,11 +137,11 @@ class Door:
             change.subject,
             draft.summary,
             tuple(draft.steps),
-            rerouted(view, after, name),
+            rerouted(view, after, name) if name else (),
             (*draft.warnings, *inspected),
         )
 
-    def _carried_out(self, plan: Plan) -> Plan:
+    def _carried_out(self, plan: Plan, change: Change) -> Plan:
         audit = AuditLog(self.layout)
         try:
             number = audit.begin(AuditRecord(str(self.actor), plan.verb, plan.domain, plan.subject, plan.summary))
@@ -151,8 +155,19 @@ class Door:
         except BaseException as error:
             self._complete(audit, number, f"failed: {error}")
             raise
-        warnings = (*plan.warnings, *self._complete(audit, number, DONE))
-        return replace(plan, steps=steps, warnings=warnings, carried_out=True)
+        warnings = [*plan.warnings, *self._complete(audit, number, DONE)]
+        if plan.domain:
+            warnings += self._refreshed_tables(change.names)
+        return replace(plan, steps=steps, warnings=tuple(warnings), carried_out=True)
+
+    def _refreshed_tables(self, names: bool) -> Iterator[str]:
+        """Bring the files that an MTA reads up to date; what goes wrong is a warning, as the change is made."""
+        try:
+            with self._locked(["tables"], "the tables of the MTA"):
+                for step in table_steps(self.view(), installed_tables(self.layout), names=names):
+                    carry_out(step, self.messages)
+        except (Refused, OSError) as error:
+            yield f"what the MTA reads is not up to date: {error}; then run 'vmail mta tables'"
 
     @staticmethod
     def _complete(audit: AuditLog, number: int, outcome: str) -> tuple[str, ...]:
@@ -179,6 +194,8 @@ class Door:
 
 
 SITE_LOCK = "site"
+_OF_THE_SITE = (Action.DEFINITION, Action.MACHINE)
+"""What is named as it is, be there a domain of that name or not."""
 
 
 def open_door(root: str | None = None) -> Door:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shlex
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect, Step
+from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect, RunProgram, Step
+from vmaild.admin.refusal import Refused
 from vmaild.store.atomic import fsync_folder, make_folders, remove_durably, write_atomically
 from vmaild.store.messages import Mailbox, MessageStore
 
@@ -21,8 +23,9 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
         case FileEdit(path, after=None):
             with suppress(FileNotFoundError):  # it is gone, as was wanted
                 remove_durably(path)
-        case FileEdit(path, after=bytes(content)):
-            write_atomically(path, content)
+        case FileEdit(path, after=bytes(content), mode=mode):
+            make_folders(os.path.dirname(path), 0o755)
+            write_atomically(path, content, mode=mode)
         case MailEffect():
             return _mail(step, messages)
         case HomeEffect(Mail.ARCHIVE, path, moved_to=target):
@@ -32,9 +35,23 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
             import shutil  # noqa: PLC0415  seldom needed
 
             shutil.rmtree(path)
+        case RunProgram(argv):
+            _run(argv)
         case _:
             pass
     return step
+
+
+def _run(argv: tuple[str, ...]) -> None:
+    import subprocess  # noqa: PLC0415  seldom needed
+
+    done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, check=False)  # noqa: S603  our own words
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "backslashreplace").strip().rpartition("\n")[2]
+        raise Refused(
+            f"{shlex.join(argv)} failed: {said or f'exit status {done.returncode}'}",
+            "see to that, then run it again; files were written already",
+        )
 
 
 def archive_stamp() -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import shlex
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -34,6 +35,8 @@ class FileEdit:
     """What to say instead of showing the content, such as `password of bob set`; for shadow files."""
     moved_to: str = ""
     """Where the file goes that leaves its place; empty: it is removed."""
+    mode: int | None = None
+    """Of a file that is not there yet; None: 0o640, for configuration that has nobody else's interest."""
     passwd: bool = False
     """Whether it is a passwd(5) file: old ones have the hash in the second field, which is not shown."""
 
@@ -93,7 +96,17 @@ class HomeEffect:
         return f"{self.path} {self.mail.value}" + (f" to {self.moved_to}" if self.moved_to else "")
 
 
-Step = FileEdit | MailEffect | HomeEffect
+@dataclass(frozen=True, slots=True)
+class RunProgram:
+    """A program that makes what is done known to others, such as one that compiles a table."""
+
+    argv: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return shlex.join(self.argv)
+
+
+Step = FileEdit | MailEffect | HomeEffect | RunProgram
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +137,7 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether there is anything to do at all."""
-        return any(isinstance(step, FileEdit) or step.mail is not Mail.KEEP for step in self.steps)
+        return any(isinstance(step, FileEdit | RunProgram) or step.mail is not Mail.KEEP for step in self.steps)
 
     @property
     def edits(self) -> tuple[FileEdit, ...]:
@@ -132,6 +145,6 @@ class Plan:
         return tuple(step for step in self.steps if isinstance(step, FileEdit))
 
     @property
-    def effects(self) -> tuple[MailEffect | HomeEffect, ...]:
-        """What becomes of stored mail and homes."""
+    def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram, ...]:
+        """What becomes of stored mail and homes, and programs that are run."""
         return tuple(step for step in self.steps if not isinstance(step, FileEdit))

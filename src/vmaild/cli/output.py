@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vmaild.admin.plan import FileEdit, HomeEffect, MailEffect, Plan
+from vmaild.admin.plan import FileEdit, HomeEffect, MailEffect, Plan, RunProgram
 from vmaild.admin.refusal import Refused
 from vmaild.cli.conventions import is_interactive
 from vmaild.cli.text import safe, safe_lines
@@ -98,7 +98,8 @@ def _print_parts(plan: Plan, *, files: bool) -> None:
     """The parts of a plan below its headline."""
     out = console()
     for effect in plan.effects:
-        out.print(f"  {safe(str(effect))}")
+        prefix = "run " if isinstance(effect, RunProgram) else ""
+        out.print(f"  {prefix}{safe(str(effect))}")
     if plan.rerouted:
         print()
         rows = [(each.address, each.before, each.after) for each in plan.rerouted[:SHOWN_ROUTES]]
@@ -121,7 +122,8 @@ def plan_document(plan: Plan, *, dry_run: bool) -> dict[str, object]:
         "dry_run": dry_run,
         "summary": plan.summary,
         "files": [{"path": edit.path, "diff": edit.diff, "moved_to": edit.moved_to} for edit in plan.edits],
-        "mail": [_effect(effect) for effect in plan.effects],
+        "mail": [_effect(effect) for effect in plan.effects if not isinstance(effect, RunProgram)],
+        "programs": [list(effect.argv) for effect in plan.effects if isinstance(effect, RunProgram)],
         "rerouted": [
             {"address": each.address, "before": each.before, "after": each.after} for each in plan.rerouted
         ],

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vmaild import __version__
-from vmaild.cli import admins, aliases, check, domains, explain, init, serve, top, users
+from vmaild.cli import admins, aliases, check, domains, explain, init, mta, serve, top, users
 from vmaild.cli.conventions import Verbs, VmailGroup, examples
 
 app = Verbs(
@@ -53,7 +53,7 @@ def vmail(
 app.verb(epilog=init.EXAMPLES)(init.init)
 app.verb(epilog=serve.EXAMPLES)(serve.serve)
 app.verb(epilog=top.EXAMPLES)(top.top)
-_GROUPS = {"domain": domains.app, "user": users.app, "alias": aliases.app, "admin": admins.app}
+_GROUPS = {"domain": domains.app, "user": users.app, "alias": aliases.app, "admin": admins.app, "mta": mta.app}
 for _name, _group in _GROUPS.items():
     app.add_typer(_group, name=_name)
 app.verb(epilog=explain.EXAMPLES)(explain.explain)

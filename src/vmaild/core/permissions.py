@@ -25,6 +25,7 @@ class Action(Enum):
     ALIASES = "change aliases of"
     PROGRAMS = "use commands, files and lists in aliases of"
     DEFINITION = "change the definition of"
+    MACHINE = "change the settings of"
 
 
 _OF_CO_ADMINISTRATORS = {Action.SEE, Action.ACCOUNTS, Action.ALIASES}

@@ -6,7 +6,7 @@ The same policy as for the definition of a domain: a wrong value of a known key 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from typing import Any
 
 from vmaild.core.findings import Finding
@@ -60,6 +60,22 @@ def parse_site(text: str, path: str) -> tuple[Site | None, tuple[Finding, ...]]:
         else:
             site[name] = _SETTINGS[name](**reading.table(values, _TABLES[name], name))
     return Site(**site) if reading.trusted else None, tuple(reading.findings)
+
+
+def with_site_setting(text: str, table: str, key: str, value: object) -> str:
+    """Set one key, whose comments, neighbours and order stay as they are.
+
+    Raises ValueError where the text is not TOML.
+    """
+    import tomlkit  # noqa: PLC0415  only for edits
+
+    document = tomlkit.parse(text)
+    if table not in document:
+        document.add(table, tomlkit.table())
+    section = document[table]
+    assert isinstance(section, MutableMapping)
+    section[key] = value
+    return tomlkit.dumps(document)
 
 
 def parse_listen(text: str) -> Listen:
