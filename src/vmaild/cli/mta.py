@@ -8,12 +8,13 @@ import typer
 
 from vmaild.admin import mta as room
 from vmaild.admin.door import open_door
+from vmaild.admin.plan import Plan, RunProgram
 from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
 from vmaild.cli.output import console, plan_document, print_json, print_plan
 from vmaild.cli.text import safe
 from vmaild.generate.mta import Maps, Mta
 
-app = Verbs("Plug vmaild into the MTA of this machine: Postfix, Sendmail or Exim.")
+app = Verbs("Plug vmaild into Postfix, Sendmail or Exim.")
 
 Which = Annotated[Mta, typer.Argument(metavar="MTA", help="postfix, sendmail or exim.", show_default=False)]
 ConfigDir = Annotated[
@@ -81,7 +82,7 @@ def install(
     wish = room.Wish(mta, config_dir, maps, vdeliver)
     done = room.install(open_door(root_of(context)), wish, dry_run=dry_run)
     if as_json:
-        print_json(plan_document(done.plan, dry_run=dry_run) | {"commands": list(done.commands)})
+        print_json(_document(done.plan, dry_run) | {"commands": list(done.commands)})
         return
     print_plan(done.plan, dry_run=dry_run, as_json=False)
     if done.commands and not dry_run:
@@ -93,9 +94,17 @@ def install(
 
 @app.verb(epilog=examples("vmail mta tables"))
 def tables(context: typer.Context, dry_run: DryRun = False, as_json: Json = False) -> None:
-    """Bring the files that an MTA reads up to date, after changes by hand.
+    """Write anew what an MTA reads from files, after hand edits.
 
     Changes made with vmail do that by themselves, and a Postfix that asks the server needs no files at all.
     """
     plan = room.refresh_tables(open_door(root_of(context)), dry_run=dry_run)
-    print_plan(plan, dry_run=dry_run, as_json=as_json)
+    if as_json:
+        print_json(_document(plan, dry_run))
+        return
+    print_plan(plan, dry_run=dry_run, as_json=False)
+
+
+def _document(plan: Plan, dry_run: bool) -> dict[str, object]:
+    programs = [list(effect.argv) for effect in plan.effects if isinstance(effect, RunProgram)]
+    return plan_document(plan, dry_run=dry_run) | {"programs": programs}

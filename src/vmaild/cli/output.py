@@ -123,7 +123,6 @@ def plan_document(plan: Plan, *, dry_run: bool) -> dict[str, object]:
         "summary": plan.summary,
         "files": [{"path": edit.path, "diff": edit.diff, "moved_to": edit.moved_to} for edit in plan.edits],
         "mail": [_effect(effect) for effect in plan.effects if not isinstance(effect, RunProgram)],
-        "programs": [list(effect.argv) for effect in plan.effects if isinstance(effect, RunProgram)],
         "rerouted": [
             {"address": each.address, "before": each.before, "after": each.after} for each in plan.rerouted
         ],

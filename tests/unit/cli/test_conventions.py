@@ -236,7 +236,7 @@ def test_every_verb_explains_itself_with_an_example(vmail: Vmail, words: tuple[s
     assert any(f"vmail {' '.join(words)}" in line or "--root demo" in line for line in ran.stdout.splitlines()[3:])
     assert max(map(len, ran.stdout.splitlines())) <= 80
     assert ("--json" in ran.stdout) or words == ("serve",)
-    changes = words[-1] in {"add", "set", "remove", "passwd", "grant", "revoke", "init"}
+    changes = words[-1] in {"add", "set", "remove", "passwd", "grant", "revoke", "init", "install", "tables"}
     assert ("--dry-run" in ran.stdout) is changes
 
 
