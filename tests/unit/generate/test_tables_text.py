@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from vmaild.address import Address
 from vmaild.core.directory import (
     Account,
     AliasEntry,
@@ -37,6 +38,9 @@ class Partly:
         if name == "broken.example":
             raise LookupFailed("broken.example")
         return Snapshot({"va.example": VA}).find(name)
+
+    def bounced_to(self, local_part: str) -> Address | None:
+        return None
 
 
 def lines(text: str) -> list[str]:
