@@ -186,7 +186,7 @@ def _fields_of(count: int) -> str:
 def _account(line: str, source: Source) -> tuple[Account, Sequence[FormatError]]:
     """The account of a line, and what is wrong with its lesser parts. Raises FormatError for a line of no use."""
     simple = _SIMPLE_LINE.fullmatch(line)
-    if simple is not None:
+    if simple is not None and not _LARGE_SIZE.search(line):
         login, uid, gid, full_name, size, home, shell = simple.groups()
         quota = parse_size(size) if size else None
         return Account(login, int(uid), int(gid), full_name, home, shell, quota, False, source), ()

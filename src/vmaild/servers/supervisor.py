@@ -222,7 +222,10 @@ class Supervisor:
     def fill(self) -> float:
         """Start workers where places are vacant; seconds until the next attempt."""
         now = time.monotonic()
-        for vacancy in [vacancy for vacancy in self.vacancies if vacancy.due <= now]:
+        due = [vacancy for vacancy in self.vacancies if vacancy.due <= now]
+        if due:
+            self.directory.names()  # a replacement has to know what was changed since the supervisor last looked
+        for vacancy in due:
             self.vacancies.remove(vacancy)
             self.start(vacancy.role, vacancy.number, vacancy.deaths)
         return min((vacancy.due - now for vacancy in self.vacancies), default=60.0)

@@ -61,7 +61,7 @@ def test_line_ends_of_windows() -> None:
     assert accounts("bob:x:1:2:Bob:/h:/bin/sh\r\n")["bob"].shell == "/bin/sh"
 
 
-@pytest.mark.parametrize("gecos", ["Bob,,,,quota=lots", "Bob,,,,quota="])
+@pytest.mark.parametrize("gecos", ["Bob,,,,quota=lots", "Bob,,,,quota=", "Bob,,,,quota=999999999T"])
 def test_an_account_with_a_bad_quota_is_an_account(gecos: str) -> None:
     parsed = parse_passwd(f"bob:x:1:2:{gecos}:/:\n", "p")
     assert parsed.entries[0].quota is None
