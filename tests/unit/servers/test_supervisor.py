@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from vmaild.core.site import Site
 from vmaild.servers.supervisor import Supervisor, _Vacancy
 from vmaild.servers.worker import Role
