@@ -179,6 +179,14 @@ _KEYS: dict[str, tuple[str, str]] = {
     "disabled": ("false", "Whether the domain is out of service; its mail waits."),
     "certificate": ('""', ""),
     "plain_logins": ("false", ""),
+    "quota_messages": ("10000", ""),
+    "max_message_size": ('"20M"', "The largest message, where the site's own limit is not lower still."),
+    "filter": (
+        '"/usr/local/bin/filter -x"',
+        "A program that every message passes on its way to a mailbox, from standard input to standard output.",
+    ),
+    "recipient_delimiter": ('"+"', "What parts a login from its sub-address; absent: as the site has it."),
+    "language": ('"fr"', ""),
 }
 """An example of each key, and what it means where `vmail domain add` has no option that says so."""
 

@@ -24,8 +24,11 @@ from vmaild.core.permissions import UNIX, Action, allowed
 from vmaild.formats.domain import (
     MAX_ALIAS_FILES,
     parse_absolute_path,
+    parse_delimiter,
     parse_domain_name,
     parse_fallback,
+    parse_filter,
+    parse_language,
     parse_service_address,
     parse_size,
     render_fallback,
@@ -66,6 +69,12 @@ class DomainSettings:
     certificate: str | None = None
     disabled: bool | None = None
     plain_logins: bool | None = None
+    quota_messages: int | None = None
+    max_message_size: str | None = None
+    filter: str | None = None
+    recipient_delimiter: str | None = None
+    """Empty: there are no sub-addresses; `default`: as the site has it."""
+    language: str | None = None
 
 
 # -- questions
@@ -173,6 +182,10 @@ def _values(settings: DomainSettings) -> dict[str, object | None]:
         raise Misused(
             f"{settings.max_users} is no number of accounts", "give 0 for no limit, or a number above it"
         )
+    if settings.quota_messages is not None and settings.quota_messages < 0:
+        raise Misused(
+            f"{settings.quota_messages} is no number of messages", "give 0 for no limit, or a number above it"
+        )
     files = settings.alias_files
     if files is not None and len([path for path in files if path]) > MAX_ALIAS_FILES:
         raise Misused(f"{len(files)} alias files are given", f"give {MAX_ALIAS_FILES} at most")
@@ -188,9 +201,17 @@ def _values(settings: DomainSettings) -> dict[str, object | None]:
         "certificate": settings.certificate and parse_absolute_path(settings.certificate),
         "disabled": settings.disabled,
         "plain_logins": settings.plain_logins,
+        "quota_messages": settings.quota_messages,
+        "max_message_size": settings.max_message_size and _size(settings.max_message_size),
+        "filter": settings.filter and parse_filter(settings.filter),
+        "language": settings.language and parse_language(settings.language),
     }
     # What is as an empty definition has it needs no line.
-    return {key: value or None for key, value in values.items() if getattr(settings, key) is not None}
+    given = {key: value or None for key, value in values.items() if getattr(settings, key) is not None}
+    delimiter = settings.recipient_delimiter
+    if delimiter is not None:
+        given["recipient_delimiter"] = None if delimiter == "default" else parse_delimiter(delimiter)
+    return given
 
 
 def _each(texts: Sequence[str] | None, parse: Callable[[str], str]) -> list[str] | None:

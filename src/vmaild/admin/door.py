@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 
-from vmaild.address import AddressError
+from vmaild.address import Address, AddressError
 from vmaild.admin.actor import unix_actor, user_name
 from vmaild.admin.execute import carry_out
 from vmaild.admin.plan import FileEdit, Plan, Step
@@ -21,9 +21,9 @@ from vmaild.admin.refusal import Misused, Refused, system_refusal
 from vmaild.admin.reroute import rerouted
 from vmaild.admin.tables import installed_tables, table_steps
 from vmaild.admin.view import View
-from vmaild.core.directory import Domain
+from vmaild.core.directory import Domain, LookupFailed
 from vmaild.core.findings import Finding
-from vmaild.core.permissions import Action, Actor, allowed
+from vmaild.core.permissions import Action, Actor, allowed, owns
 from vmaild.core.site import Site
 from vmaild.formats.parsed import FormatError
 from vmaild.store.atomic import make_folders
@@ -60,6 +60,8 @@ class Change:
     action: Action
     draft: Callable[[View], Draft]
     """Raises Refused, FormatError, AddressError."""
+    owner: Address | None = None
+    """The account whose owner may do it without any other right."""
     names: bool = False
     """Whether names, domain aliases or service addresses may change, which other domains must not have too."""
 
@@ -94,11 +96,18 @@ class Door:
         self._permit(view, Action.SEE, name)
         return view, view.domain(name)
 
+    def see_own(self, address: Address) -> tuple[View, Domain]:
+        """The domain of an account, for who may see the domain or owns the account. Raises Refused."""
+        view = self.view()
+        if not self._owns(view, Action.OWN_MAIL, address):
+            self._permit(view, Action.SEE, address.domain)
+        return view, view.domain(address.domain)
+
     def change(self, change: Change, *, dry_run: bool = False) -> Plan:
         """Plan a change and, unless it is a dry run, carry it out. Raises Refused."""
         with refusals():
             view = self.view()
-            self._permit(view, change.action, change.domain)
+            self._permit_change(view, change)
             if dry_run:
                 return self._plan(view, change)
             found = view.find(change.domain) if change.action not in _OF_THE_SITE else None
@@ -107,11 +116,24 @@ class Door:
             with self._locked([*locks, f"domain.{name}"] if name else locks, name):
                 # What was read before the lock may be out of date by now.
                 view = self.view()
-                self._permit(view, change.action, change.domain)
+                self._permit_change(view, change)
                 plan = self._plan(view, change)
                 if found and view.domain(change.domain).name != name:
                     raise Refused(f"{change.domain} was given to another domain just now", "run it again")
                 return self._carried_out(plan, change) if plan.changes else plan
+
+    def _permit_change(self, view: View, change: Change) -> None:
+        if change.owner is None or not self._owns(view, change.action, change.owner):
+            self._permit(view, change.action, change.domain)
+
+    def _owns(self, view: View, action: Action, address: Address) -> bool:
+        """Whether it is the actor's own account, by the domain's name or a domain alias, and still there."""
+        try:
+            domain = view.find(address.domain)
+        except Refused:
+            return False  # it cannot be said now
+        found = domain is not None and address.key in domain.accounts
+        return bool(domain and found and owns(self.actor, action, Address(address.local_part, domain.name)))
 
     def _permit(self, view: View, action: Action, name: str) -> None:
         if self.actor.site_admin:
@@ -231,6 +253,8 @@ def refusals() -> Iterator[None]:
         if isinstance(cause, OSError):
             raise system_refusal(cause, str(error).partition(": [Errno")[0]) from error
         raise Refused(str(error), "see to that, then run it again") from error
+    except LookupFailed as error:
+        raise Refused(str(error), "run it as root, or as a user who has access") from error
     except OSError as error:
         raise system_refusal(error) from error
 

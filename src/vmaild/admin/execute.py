@@ -24,7 +24,8 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
             with suppress(FileNotFoundError):  # it is gone, as was wanted
                 remove_durably(path)
         case FileEdit(path, after=bytes(content), mode=mode):
-            make_folders(os.path.dirname(path), 0o755)
+            # A home that is used for the first time is its owner's alone.
+            make_folders(os.path.dirname(path), 0o700 if mode is None else 0o755)
             write_atomically(path, content, mode=mode)
         case MailEffect():
             return _mail(step, messages)

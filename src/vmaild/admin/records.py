@@ -33,7 +33,8 @@ class AccountRecord:
 def list_users(door: Door, domain_name: str) -> list[AccountRecord]:
     """The accounts of a domain, sorted by login. Raises Refused."""
     view, domain = door.see(domain_name)
-    return [_record(view, domain, account) for _, account in sorted(domain.accounts.items())]
+    with refusals():
+        return [_record(view, domain, account) for _, account in sorted(domain.accounts.items())]
 
 
 def show_user(door: Door, address: Address) -> AccountRecord:

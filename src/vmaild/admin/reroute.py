@@ -7,11 +7,12 @@ whose files mention the changed one, or a domain that does.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import suppress
 
-from vmaild.address import Address, display_domain
+from vmaild.address import Address, display_domain, fold
 from vmaild.admin.plan import Rerouted
 from vmaild.admin.refusal import Refused
 from vmaild.admin.view import View
@@ -69,6 +70,7 @@ def _candidates(before: View, after: View, name: str) -> set[Address]:
     hosts = _hosts(was) ^ _hosts(will)
     found = {Address(local_part, host) for local_part in names for host in hosts}
     found |= {Address(local_part, name) for local_part in names - _unmoved(was, will)}
+    found |= {Address(local_part, name) for local_part in names & _at_home(after, name)}
     for other in _related(before, {name, *_hosts(was), *_hosts(will)}):
         related = _found(before, other)
         if related is not None:
@@ -89,6 +91,13 @@ def _unmoved(was: Domain | None, will: Domain | None) -> set[str]:
     for alias_file in (*was.alias_files, *will.alias_files):
         accounts -= alias_file.entries.keys()
     return accounts
+
+
+def _at_home(after: View, name: str) -> set[str]:
+    """Accounts in whose homes something changes."""
+    homes = os.path.dirname(after.layout.home(name, "login"))
+    folders = map(os.path.dirname, after.files.overlay)
+    return {fold(os.path.basename(folder)) for folder in folders if os.path.dirname(folder) == homes}
 
 
 def _found(view: View, name: str) -> Domain | None:

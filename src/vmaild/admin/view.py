@@ -32,7 +32,12 @@ class View:
         self.actor = actor
         self.files = Files(overlay or {})
         self._store = FileDirectory(
-            layout, site.recipient_delimiter, self.files, keep_copies=False, srs=site.delivery.srs
+            layout,
+            site.recipient_delimiter,
+            self.files,
+            forwarding=site.forwarding,
+            keep_copies=False,
+            srs=site.delivery.srs,
         )
         self.directory: Directory = _Once(self._store)
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)

@@ -22,7 +22,7 @@ from vmaild.cli.conventions import (
     root_of,
 )
 from vmaild.cli.output import place, print_fields, print_json, print_plan, print_question, print_table
-from vmaild.cli.text import quota_in_words
+from vmaild.cli.text import quota_in_words, size_in_words
 
 app = Verbs("Add, change, show and remove domains.")
 
@@ -82,6 +82,34 @@ PlainLogins = Annotated[
         help="Whether passwords may come in clear text from other machines, without TLS.",
     ),
 ]
+QuotaMessages = Annotated[
+    int | None, typer.Option(metavar="N", show_default=False, help="Messages in each mailbox; 0: no limit.")
+]
+MaxMessageSize = Annotated[
+    str | None,
+    typer.Option(metavar="SIZE", show_default=False, help="The largest message; 'none': as the site has it."),
+]
+Filter = Annotated[
+    str | None,
+    typer.Option(
+        "--filter",
+        metavar="COMMAND",
+        show_default=False,
+        help="A program, by its whole path, that every message passes before it is put in a mailbox; '' for none.",
+    ),
+]
+Delimiter = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SIGN",
+        show_default=False,
+        help="What parts login and sub-address; '' for no sub-addresses, 'default' for the site's.",
+    ),
+]
+Language = Annotated[
+    str | None,
+    typer.Option(metavar="en|fr", show_default=False, help="Of letters to its users, such as quota warnings."),
+]
 
 
 @app.verb(
@@ -106,6 +134,11 @@ def add(
     certificate: Certificate = None,
     disable: Disabled = None,
     plain_logins: PlainLogins = None,
+    quota_messages: QuotaMessages = None,
+    max_message_size: MaxMessageSize = None,
+    filter_command: Filter = None,
+    recipient_delimiter: Delimiter = None,
+    language: Language = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -126,6 +159,11 @@ def add(
         certificate=certificate,
         disabled=disable,
         plain_logins=plain_logins,
+        quota_messages=quota_messages,
+        max_message_size=max_message_size,
+        filter=filter_command,
+        recipient_delimiter=recipient_delimiter,
+        language=language,
     )
     plan = domains.add_domain(open_door(root_of(context)), parse_domain(name), settings, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
@@ -154,6 +192,11 @@ def set_(
     certificate: Certificate = None,
     disable: Disabled = None,
     plain_logins: PlainLogins = None,
+    quota_messages: QuotaMessages = None,
+    max_message_size: MaxMessageSize = None,
+    filter_command: Filter = None,
+    recipient_delimiter: Delimiter = None,
+    language: Language = None,
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
@@ -173,6 +216,11 @@ def set_(
         certificate=certificate,
         disabled=disable,
         plain_logins=plain_logins,
+        quota_messages=quota_messages,
+        max_message_size=max_message_size,
+        filter=filter_command,
+        recipient_delimiter=recipient_delimiter,
+        language=language,
     )
     plan = domains.set_domain(open_door(root_of(context)), parse_domain(name), settings, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
@@ -195,7 +243,9 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
             ("domain aliases", ", ".join(definition.aliases) or "none"),
             ("fallback", record.fallback or "none: unknown names are refused"),
             ("extra alias files", ", ".join(definition.alias_files) or "none"),
-            ("quota", quota_in_words(definition.quota)),
+            ("quota", quota_in_words(definition.quota, definition.quota_messages)),
+            ("largest message", _largest(definition.max_message_size)),
+            ("filter program", definition.filter or "none"),
             ("users", f"{record.users}" + (f" of {definition.max_users}" if definition.max_users else "")),
             ("aliases", str(record.alias_count)),
             ("match full names", "yes" if definition.match_full_name else "no"),
@@ -247,6 +297,10 @@ def remove(
 # -- parts
 
 
+def _largest(size: int) -> str:
+    return size_in_words(size) if size else "as the site has it"
+
+
 def _row(record: domains.DomainRecord) -> tuple[str, str, str, str, str]:
     definition = record.definition
     if definition is None:
@@ -273,6 +327,11 @@ def _document(record: domains.DomainRecord) -> dict[str, object]:
         "admins": list(definition.admins),
         "disabled": definition.disabled,
         "plain_logins": definition.plain_logins,
+        "quota_messages": definition.quota_messages,
+        "max_message_size": definition.max_message_size,
+        "filter": definition.filter,
+        "recipient_delimiter": definition.recipient_delimiter,
+        "language": definition.language,
         "certificate": definition.certificate,
         "users": record.users,
         "alias_count": record.alias_count,

@@ -33,6 +33,7 @@ def size_in_words(size: int) -> str:
     raise AssertionError(size)
 
 
-def quota_in_words(quota: int) -> str:
+def quota_in_words(size: int, messages: int = 0) -> str:
     """A quota for people; 0 is none."""
-    return size_in_words(quota) if quota else "none"
+    parts = [size_in_words(size)] if size else []
+    return ", ".join(parts + ([f"{messages} messages"] if messages else [])) or "none"

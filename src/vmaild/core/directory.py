@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Protocol
 
 from vmaild.address import Address
@@ -33,6 +34,27 @@ class Source:
         return f"{self.path}:{self.line}" if self.line else self.path
 
 
+class SubFolders(StrEnum):
+    """Where mail for `bob+lists` goes, when bob has a folder `lists`; the value is how gecos spells it."""
+
+    NONE = "none"
+    """To the inbox, as all his mail."""
+    EXISTING = "existing"
+    """Into that folder, if there is one."""
+    CREATE = "create"
+    """Into that folder, which is made where it is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """Where the owner of an account wants the mail to go: the file `forward` of the home."""
+
+    targets: tuple[Address, ...]
+    keep_copy: bool = False
+    """Whether the mailbox gets the mail, too."""
+    source: Source = Source("")
+
+
 @dataclass(frozen=True, slots=True)
 class Account:
     """A login of one virtual domain (one line of its passwd file)."""
@@ -48,8 +70,14 @@ class Account:
     quota: int | None = None
     """Bytes, from `quota=SIZE` in the fifth field of gecos ("other"); None: the domain's; 0: no limit."""
     autoreply: bool = False
-    """Whether the owner has a vacation text in force."""
+    """Whether the owner has a vacation text; its dates are looked at when there is somebody to answer."""
     source: Source = Source("")
+    quota_messages: int | None = None
+    """Messages, from `quota_messages=NUMBER` beside the quota; None: the domain's; 0: no limit."""
+    sub_folders: SubFolders = SubFolders.NONE
+    """From `folders=existing` or `folders=create` beside the quota."""
+    forward: Forward | None = None
+    """None: the mail stays here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +128,25 @@ class AliasFile:
     """Whether only the site administrator can write it: only then commands, files and includes work."""
     includes: Mapping[str, IncludeList] = field(default_factory=dict)
     """By path; a path that is not a key could not be read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """What a mailbox may hold; 0: no limit."""
+
+    bytes: int = 0
+    messages: int = 0
+
+    def __bool__(self) -> bool:
+        return bool(self.bytes or self.messages)
+
+
+def quota_of(definition: DomainDefinition, account: Account) -> Quota:
+    """The quota in force for an account: its own, else that of its domain."""
+    return Quota(
+        definition.quota if account.quota is None else account.quota,
+        definition.quota_messages if account.quota_messages is None else account.quota_messages,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,6 +211,16 @@ class DomainDefinition:
     plain_logins: bool = False
     """Whether passwords may come in clear text from other machines, without TLS."""
     source: Source = Source("")
+    quota_messages: int = 0
+    """Messages per mailbox; 0: no limit."""
+    max_message_size: int = 0
+    """Bytes of one message, where the site's own limit is not lower still; 0: only the site's."""
+    filter: str = ""
+    """The command line that every message passes before it is put in a mailbox; empty: none."""
+    recipient_delimiter: str | None = None
+    """What parts a login from its sub-address; empty: there are none; None: as the site has it."""
+    language: str = ""
+    """Of what we write to its users: `en` or `fr`; empty: the site's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Who may do what: one pure answer, for the command line and the web alike.
 
 Site administrators may everything. A co-administrator, whom the definition of a domain names in `admins`, may
-see that domain and manage its accounts and its simple aliases. Its definition (fallback, quota, names, who its
+see that domain and manage its accounts and its simple aliases. The owner of an account may set its vacation text
+and its forwarding. A domain's definition (fallback, quota, names, who its
 co-administrators are), and targets that run a command, write a file or read a list, stay with the site.
 """
 
@@ -23,12 +24,13 @@ class Action(Enum):
     SEE = "see"
     ACCOUNTS = "change accounts of"
     ALIASES = "change aliases of"
+    OWN_MAIL = "change vacation texts and forwarding of"
     PROGRAMS = "use commands, files and lists in aliases of"
     DEFINITION = "change the definition of"
     MACHINE = "change the settings of"
 
 
-_OF_CO_ADMINISTRATORS = {Action.SEE, Action.ACCOUNTS, Action.ALIASES}
+_OF_CO_ADMINISTRATORS = {Action.SEE, Action.ACCOUNTS, Action.ALIASES, Action.OWN_MAIL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,11 @@ def allowed(actor: Actor, action: Action, definition: DomainDefinition | None) -
     if definition is None or action not in _OF_CO_ADMINISTRATORS:
         return False
     return any(same_principal(actor.principal, admin) for admin in definition.admins)
+
+
+def owns(actor: Actor, action: Action, account: Address) -> bool:
+    """Whether `actor` may do that with an account because it is the actor's own."""
+    return action is Action.OWN_MAIL and same_principal(actor.principal, str(account))
 
 
 def canonical_principal(text: str) -> str:

@@ -4,7 +4,8 @@ The order, for a recipient and for every name that an alias leads to:
 
 1. Domain: not ours -> `NotLocal`; a domain alias continues in its domain.
 2. Alias: the implicit file, then the extra files; the first match wins.
-3. Account by login; then, where the domain asks for it, by full name with dots for spaces.
+3. Account by login; then, where the domain asks for it, by full name with dots for spaces. Where its owner
+   forwards, the mail goes there, and to the mailbox if a copy is kept.
 4. Sub-address: `login+detail` as `login`. A sender that was rewritten here (SRS) is the one that it was.
 5. Fallback of the domain.
 
@@ -28,6 +29,7 @@ from vmaild.core.directory import (
     FallbackToCommand,
     FallbackToDomain,
     FallbackToName,
+    Forward,
     LookupFailed,
     NoFallback,
     Source,
@@ -112,6 +114,7 @@ class Rule(Enum):
     FULL_NAME = "full name"
     SUB_ADDRESS = "sub-address"
     SENDER = "rewritten sender"
+    FORWARD = "forwarding"
     FALLBACK = "fallback"
     TARGET = "target"
 
@@ -227,6 +230,10 @@ class _Walk:
         self.not_local = self.aliased = self.loop = self.missing = False
         self._expanding: dict[tuple[str, str], bool] = {}
         """(domain, folded name) -> whether it is still being expanded."""
+        self._forwarding: dict[tuple[str, str], bool] = {}
+        """Likewise (domain, folded login) for accounts that forward."""
+        self._added = 0
+        """How often a way ended at a target."""
         self._found: dict[str, Domain | None] = {}
         """One decision sees one snapshot of a domain, and asks for it once."""
         self._budget = MAX_TARGETS
@@ -282,7 +289,8 @@ class _Walk:
         """Steps 2 to 4 of the order; whether the name is known at all."""
         if self.alias(domain, name, owner, depth) or self.account(domain, name, "", depth):
             return True
-        base, delimiter, detail = name.partition(self.directory.delimiter or "\0")
+        own = domain.definition.recipient_delimiter
+        base, delimiter, detail = name.partition((self.directory.delimiter if own is None else own) or "\0")
         if not delimiter or not base:
             return False
         self.step(Rule.SUB_ADDRESS, f"'{name}' as '{base}' with '{detail}'", None, depth)
@@ -345,11 +353,15 @@ class _Walk:
         for member, member_source in included.targets:
             self.target(place, member, member_source)
 
-    def target(self, place: _Place, text: str, source: Source) -> None:
-        """Follow one target as it is written in an alias file or a list."""
+    def spend(self, source: Source) -> None:
+        """Count a target that is about to be followed."""
         self._budget -= 1
         if self._budget < 0:
             raise _Undecidable(Condition.BAD_CONFIGURATION, f"{source}: more than {MAX_TARGETS} targets")
+
+    def target(self, place: _Place, text: str, source: Source) -> None:
+        """Follow one target as it is written in an alias file or a list."""
+        self.spend(source)
         domain, depth = place.domain, place.depth
         if text.startswith("|"):
             self.needs_trust(place, text, source)
@@ -412,10 +424,36 @@ class _Walk:
         return False
 
     def mailbox(self, domain: Domain, account: Account, detail: str, depth: int) -> None:
-        # The same mailbox by way of two sub-addresses still gets one copy.
-        self.add(ToMailbox(domain.name, account.login, detail), (domain.name, account.login), depth)
+        if account.forward is None or not self.forward(domain, account, account.forward, depth):
+            # The same mailbox by way of two sub-addresses still gets one copy.
+            self.add(ToMailbox(domain.name, account.login, detail), (domain.name, account.login), depth)
         if account.autoreply:
             self.add(AutoReply(domain.name, account.login), None, depth)
+
+    def forward(self, domain: Domain, account: Account, forward: Forward, depth: int) -> bool:
+        """Follow the owner's forwarding; whether the mailbox itself gets nothing.
+
+        It does get the mail where the owner keeps a copy, where the forwarding comes back to it, and where it
+        leads nowhere: what somebody wrote into a form long ago must not cost a letter.
+        """
+        key = (domain.name, fold(account.login))
+        under_way = self._forwarding.get(key)
+        if under_way is not None:
+            return not under_way
+        self._forwarding[key] = True
+        written = ", ".join(map(str, forward.targets))
+        self.step(Rule.FORWARD, f"'{account.login}' forwards to {written}", forward.source, depth)
+        added = self._added
+        for target in forward.targets:
+            self.spend(forward.source)
+            self.address(target, None, depth + 1)
+        self._forwarding[key] = False
+        if self._added == added:
+            self.step(Rule.FORWARD, "that leads nowhere: the mail stays here", forward.source, depth)
+            return False
+        if forward.keep_copy:
+            self.step(Rule.FORWARD, "and a copy stays here", forward.source, depth)
+        return not forward.keep_copy
 
     def fallback(self, domain: Domain, name: str, owner: Address | None, depth: int) -> None:
         """Step 5."""
@@ -448,5 +486,6 @@ class _Walk:
 
     def add(self, target: Target, same_as: object, depth: int) -> None:
         """Take a target once, however many ways lead to it."""
+        self._added += 1
         self.targets.setdefault(target if same_as is None else (type(target), same_as), target)
         self.step(Rule.TARGET, str(target), None, depth)

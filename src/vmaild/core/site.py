@@ -152,6 +152,28 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ForwardingSettings:
+    """Table `forwarding`: what owners of accounts may set up for themselves."""
+
+    allowed: bool = True
+    """Whether they may at all; where not, what is set up already is passed over, and mail stays."""
+    max_targets: int = 5
+    """Addresses that one account may forward to."""
+    domains: tuple[str, ...] = ()
+    """Domains that may be forwarded to, canonical, or `.toto.fr` for all below it; empty: any."""
+
+
+@dataclass(frozen=True, slots=True)
+class VacationSettings:
+    """Table `vacation`: automatic replies."""
+
+    allowed: bool = True
+    """Whether any are sent."""
+    days: int = 7
+    """Within so many days nobody is answered twice by one account, where its owner has not set other days."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverySettings:
     """Table `delivery`."""
 
@@ -163,6 +185,12 @@ class DeliverySettings:
     max_size: int = 100 << 20
     """Bytes of one message; 0: no limit."""
     over_quota: OverQuota = OverQuota.REJECT
+    quota_warning: int = 90
+    """Per cent of a quota from which on the mailbox gets a warning; 0: none is sent."""
+    language: str = "en"
+    """Of what is written to users of domains that have no language of their own: `en` or `fr`."""
+    filter_time: int = 60
+    """Seconds that a domain's filter program may take for one message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +212,8 @@ class Site:
     delivery: DeliverySettings = DeliverySettings()
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()
+    forwarding: ForwardingSettings = ForwardingSettings()
+    vacation: VacationSettings = VacationSettings()
     maps: MapsSettings = MapsSettings()
     mta_group: str = ""
     """The group that may use the sockets for mail and maps; empty: that of whoever starts the servers."""

@@ -106,7 +106,11 @@ class Agent:
 
     def _owner(self, recipient: Address, domain: Domain, account: Account) -> Owner:
         names = (domain.name, *domain.definition.aliases)
-        own = frozenset((recipient, *(Address(account.login, name) for name in names)))
+        full_name = fold(account.full_name).replace(" ", ".")
+        locals_ = (account.login, full_name) if full_name in domain.full_names else (account.login,)
+        own = frozenset(Address(local_part, name) for local_part in locals_ for name in names)
+        if recipient.key.startswith(fold(account.login)):
+            own |= {recipient}  # with a sub-address
         home = self._outside.layout.home(domain.name, account.login)
         return Owner(Address(account.login, domain.name), account.full_name, home, own)
 

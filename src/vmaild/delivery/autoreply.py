@@ -6,15 +6,13 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
-from email.headerregistry import Address as Shown
-from email.message import EmailMessage
-from email.policy import SMTP
-from email.utils import formatdate, make_msgid
 
-from vmaild.address import Address, AddressError, parse_address
-from vmaild.core.autoreply import Vacation, reason_not_to
+from vmaild.address import Address
+from vmaild.core.autoreply import NoReply, Received, Vacation, decide, memory_key
+from vmaild.delivery.letters import decoded, letter
 from vmaild.delivery.message import Message
-from vmaild.store.vacation import read_vacation, take_turn
+from vmaild.outcome import Delivered, Outcome
+from vmaild.store.vacation import give_turn_back, is_answered, read_vacation, take_turn
 
 log = logging.getLogger("vmaild.delivery")
 
@@ -32,67 +30,49 @@ class Owner:
     """Every address that means the owner."""
 
 
-def answer(owner: Owner, message: Message, send: Callable[[Address, bytes], object]) -> None:
+def answer(owner: Owner, message: Message, days: int, send: Callable[[Address, bytes], Outcome]) -> None:
     """Answer a message that was delivered to `owner`, if it is one that is answered; never raises.
 
-    `send` takes the recipient and the reply with LF line ends; its envelope sender is to be the null sender.
+    `days` is how long a sender is not answered again where the owner has set nothing else. `send` takes the
+    recipient and the reply with LF line ends; its envelope sender is to be the null sender.
     """
     try:
-        vacation, _ = read_vacation(owner.home)
-        if vacation is None or not vacation.is_in_force(date.today().isoformat()):  # noqa: DTZ011  the owner's day
-            return
-        fields = message.header_fields()
-        sender = _sender(message.sender)
-        reason = reason_not_to(fields, sender, owner.own)
-        if (
-            reason is None
-            and sender is not None
-            and take_turn(owner.home, f"{sender.key}@{sender.domain}", vacation.days)
-        ):
-            send(sender, render_reply(owner, vacation, sender, dict(reversed(fields))))
-            log.info("%s: vacation text sent to %s", owner.address, sender)
-        else:
-            log.info(
-                "%s: no vacation text to <%s>: %s", owner.address, message.sender, reason or "answered already"
-            )
+        vacation, findings = read_vacation(owner.home)
+        for finding in findings:
+            log.warning("%s", finding)
+        if vacation is not None:
+            _answer(owner, message, vacation, days if vacation.days is None else vacation.days, send)
     except Exception:
         log.exception("%s: vacation text not sent", owner.address)
 
 
-def render_reply(owner: Owner, vacation: Vacation, recipient: Address, fields: dict[str, str]) -> bytes:
-    """The reply (RFC 3834 section 3.1), LF line ends; `fields` are those of the message that is answered."""
-    reply = EmailMessage(policy=SMTP.clone(linesep="\n"))
-    own = owner.address
-    reply["From"] = Shown(_line(owner.full_name), own.local_part, own.domain)
-    reply["To"] = Shown("", recipient.local_part, recipient.domain)
-    reply["Subject"] = vacation.subject or f"Auto: {_decoded(fields.get('subject', ''))}"[:_MAX_SUBJECT].strip()
-    reply["Date"] = formatdate(localtime=True)
-    reply["Message-ID"] = make_msgid(domain=own.domain)
-    answered = _line(fields.get("message-id", ""))
-    if answered.startswith("<") and answered.endswith(">") and answered.isascii() and " " not in answered:
-        reply["In-Reply-To"] = answered
-        reply["References"] = answered
-    reply["Auto-Submitted"] = "auto-replied"
-    reply["X-Auto-Response-Suppress"] = "All"
-    reply.set_content(vacation.text)
-    return reply.as_bytes()
-
-
-def _sender(text: str) -> Address | None:
-    try:
-        return parse_address(text) if text else None
-    except AddressError:
-        return None
-
-
-def _decoded(text: str) -> str:
-    from email.header import decode_header, make_header  # noqa: PLC0415  only where there is something to answer
-
-    try:
-        return _line(str(make_header(decode_header(text))))
-    except (ValueError, LookupError, UnicodeError):
-        return _line(text)
-
-
-def _line(text: str) -> str:
-    return "".join(c if c.isprintable() else " " for c in text).strip()
+def _answer(
+    owner: Owner, message: Message, vacation: Vacation, days: int, send: Callable[[Address, bytes], Outcome]
+) -> None:
+    headers: dict[str, list[str]] = {}
+    for name, value in message.header_fields():
+        headers.setdefault(name, []).append(value)
+    received = Received(message.sender, headers)
+    today = date.today().isoformat()  # noqa: DTZ011  the owner's day is that of this machine
+    decided = decide(vacation, received, owner.own, today, lambda sender: is_answered(owner.home, sender, days))
+    if isinstance(decided, NoReply):
+        log.info("%s: no vacation text to <%s>: %s", owner.address, message.sender, decided.reason)
+        return
+    sender = memory_key(decided.recipient)
+    if not take_turn(owner.home, sender, days):
+        return  # another message of the same sender was faster
+    fields = {
+        "In-Reply-To": decided.in_reply_to,
+        "References": decided.references,
+        "Auto-Submitted": "auto-replied",
+        "X-Auto-Response-Suppress": "All",
+    }
+    name, subject = vacation.name or owner.full_name, decoded(decided.subject)[:_MAX_SUBJECT]
+    outcome = send(
+        decided.recipient, letter((name, owner.address), decided.recipient, subject, vacation.text, fields)
+    )
+    if isinstance(outcome, Delivered):
+        log.info("%s: vacation text sent to %s", owner.address, decided.recipient)
+    else:
+        log.warning("%s: vacation text not sent to %s: %s", owner.address, decided.recipient, outcome)
+        give_turn_back(owner.home, sender)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from vmaild.address import Address, AddressError, parse_address
 from vmaild.core import routing, srs
-from vmaild.core.site import DeliverySettings, RelayKind, Site
+from vmaild.core.site import DeliverySettings, RelayKind, Site, VacationSettings
 from vmaild.delivery import autoreply, command, files
 from vmaild.delivery.message import Message
 from vmaild.delivery.resend import resend
@@ -33,6 +33,7 @@ class Outside:
     """What parts a name from its sub-address; empty: nothing does."""
     secret: bytes | None = None
     """Of sender rewriting; None: senders are not rewritten."""
+    vacation: VacationSettings = VacationSettings()
 
     def carry_out(self, message: Message, recipient: Address, targets: Sequence[Target]) -> dict[Target, Outcome]:
         """Carry out targets of one recipient; what became of each. Never raises."""
@@ -57,13 +58,14 @@ class Outside:
     def answer(self, owner: autoreply.Owner, message: Message) -> None:
         """Answer with the owner's vacation text, where that is right. Never raises."""
 
-        def send(recipient: Address, reply: bytes) -> None:
+        def send(recipient: Address, reply: bytes) -> Outcome:
             with Content(self.layout.incoming) as content:
                 content.append(reply)
                 content.finish()
-                self._send("", [recipient], b"", content)
+                return self._send("", [recipient], b"", content)[0]
 
-        autoreply.answer(owner, message, send)
+        if self.vacation.allowed:
+            autoreply.answer(owner, message, self.vacation.days, send)
 
     def _send(self, sender: str, recipients: Sequence[Address], header: bytes, content: Content) -> list[Outcome]:
         relay = self.settings.relay
@@ -107,7 +109,7 @@ class Outside:
 def outside(layout: Layout, site: Site, hostname: str) -> Outside:
     """What lies beyond the mailboxes of a site; `hostname` is how this machine greets its relay."""
     secret = srs_secret(layout) if site.delivery.srs else None
-    return Outside(layout, site.delivery, hostname, site.recipient_delimiter, secret)
+    return Outside(layout, site.delivery, hostname, site.recipient_delimiter, secret, site.vacation)
 
 
 def _header(message: Message, recipient: Address) -> bytes:

@@ -188,7 +188,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     _system_log()
     where = layout(root)
     site, _ = load_site(where)
-    directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs)
+    directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding)
     agent = Agent(
         directory,
         MaildirStore(where.spool),

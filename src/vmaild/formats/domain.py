@@ -30,12 +30,16 @@ if TYPE_CHECKING:
     from tomlkit.items import Array
 
 __all__ = [
+    "LANGUAGES",
     "MAX_ALIAS_FILES",
     "or_empty",
     "parse_absolute_path",
     "parse_definition",
+    "parse_delimiter",
     "parse_domain_name",
     "parse_fallback",
+    "parse_filter",
+    "parse_language",
     "parse_principal",
     "parse_service_address",
     "parse_size",
@@ -46,6 +50,8 @@ __all__ = [
     "with_settings",
 ]
 
+LANGUAGES = ("en", "fr")
+"""Of what is written to users."""
 MAX_ALIAS_FILES = 2
 """Extra alias files of one domain."""
 
@@ -182,12 +188,36 @@ def parse_absolute_path(text: str) -> str:
     return text
 
 
+def parse_delimiter(text: str) -> str:
+    """What parts a login from its sub-address. Raises FormatError."""
+    if text and (len(text) > 1 or text.isalnum() or text in '"@.\\' or text.isspace() or not text.isprintable()):
+        raise FormatError(f"{quoted(text)} cannot separate login and detail", 'write one sign such as "+", or ""')
+    return text
+
+
+def parse_language(text: str) -> str:
+    """A language that letters to users are written in. Raises FormatError."""
+    if text not in LANGUAGES:
+        raise FormatError(f"{quoted(text)} is no language that is spoken here", 'write "en" or "fr"')
+    return text
+
+
+def parse_filter(text: str) -> str:
+    """The command line of a filter program, by its absolute path. Raises FormatError."""
+    text = text.strip()
+    if text and (not text.startswith("/") or not text.isprintable() or text.count('"') % 2 or text.count("'") % 2):
+        raise FormatError(
+            f"{quoted(text)} is no command line", "write the program's whole path, and its arguments if it has any"
+        )
+    return text
+
+
 def settings_of(definition: DomainDefinition) -> dict[str, object]:
     """The keys of a definition that differ from what an empty file says, as they stand in the file."""
     empty = DomainDefinition(definition.name)
     return {
         key: _written(getattr(definition, key)) for key in _KEYS if getattr(definition, key) != getattr(empty, key)
-    } | ({"quota": render_size(definition.quota)} if definition.quota else {})
+    } | {key: render_size(getattr(definition, key)) for key in _SIZES if getattr(definition, key)}
 
 
 def render_definition(definition: DomainDefinition) -> str:
@@ -248,6 +278,7 @@ def or_empty(parse: Callable[[str], str]) -> Callable[[str], str]:
     return lambda text: parse(text) if text.strip() else ""
 
 
+_SIZES = ("quota", "max_message_size")
 _KEYS: dict[str, toml.Key] = {
     "mail_host": toml.text(or_empty(parse_domain_name)),
     "addresses": toml.texts(parse_service_address, "172.16.0.1"),
@@ -255,6 +286,11 @@ _KEYS: dict[str, toml.Key] = {
     "fallback": toml.text(parse_fallback),
     "alias_files": toml.texts(parse_absolute_path, "/etc/vmail/aliases.extra"),
     "quota": toml.size(),
+    "quota_messages": toml.number(0),
+    "max_message_size": toml.size(),
+    "filter": toml.text(parse_filter),
+    "recipient_delimiter": toml.text(parse_delimiter),
+    "language": toml.text(or_empty(parse_language)),
     "max_users": toml.number(0),
     "match_full_name": toml.flag(),
     "admins": toml.texts(parse_principal, "unix:alice"),

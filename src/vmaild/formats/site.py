@@ -13,6 +13,7 @@ from vmaild.core.findings import Finding
 from vmaild.core.site import (
     AuthSettings,
     DeliverySettings,
+    ForwardingSettings,
     Listen,
     LmtpSettings,
     MapsSettings,
@@ -23,10 +24,19 @@ from vmaild.core.site import (
     RelayKind,
     Site,
     SmtpSettings,
+    VacationSettings,
     WebSettings,
 )
 from vmaild.formats import toml
-from vmaild.formats.domain import or_empty, parse_absolute_path, parse_principal, parse_service_address
+from vmaild.formats.domain import (
+    or_empty,
+    parse_absolute_path,
+    parse_delimiter,
+    parse_domain_name,
+    parse_language,
+    parse_principal,
+    parse_service_address,
+)
 from vmaild.formats.parsed import FormatError, quoted
 
 MAX_SOCKET_PATH = 107
@@ -150,12 +160,6 @@ def _is_name(name: str) -> bool:
     return re.fullmatch(r"[^\s:/@-][^\s:/@]*", name) is not None and name.isprintable()
 
 
-def _delimiter(text: str) -> str:
-    if text and (len(text) > 1 or text.isalnum() or text in '"@.\\' or text.isspace() or not text.isprintable()):
-        raise FormatError(f"{quoted(text)} cannot separate login and detail", 'write one sign such as "+", or ""')
-    return text
-
-
 def _relay(text: str) -> Relay:
     """`smtp://HOST:PORT`, `lmtp://HOST:PORT`, `lmtp:unix:/PATH`, `sendmail:/PATH`; empty: none."""
     if not text:
@@ -172,6 +176,10 @@ def _relay(text: str) -> Relay:
             "write it like smtp://127.0.0.1:25, lmtp:unix:/PATH or sendmail:/usr/sbin/sendmail",
         )
     return Relay(RelayKind(found[1]), found[2].strip("[]"), port)
+
+
+def _domain_or_below(text: str) -> str:
+    return ("." if text.startswith(".") else "") + parse_domain_name(text.removeprefix("."))
 
 
 def _over_quota(text: str) -> OverQuota:
@@ -194,7 +202,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "admins": toml.texts(parse_principal, "unix:root"),
         "user": toml.text(_user),
         "mta_group": toml.text(_group),
-        "recipient_delimiter": toml.text(_delimiter),
+        "recipient_delimiter": toml.text(parse_delimiter),
         "demo": toml.flag(),
     },
     "pop3": {
@@ -218,7 +226,16 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "over_quota": toml.text(_over_quota),
         "srs": toml.flag(),
         "command_time": toml.number(1),
+        "quota_warning": toml.number(0),
+        "language": toml.text(parse_language),
+        "filter_time": toml.number(1),
     },
+    "forwarding": {
+        "allowed": toml.flag(),
+        "max_targets": toml.number(1),
+        "domains": toml.texts(_domain_or_below, "example.org"),
+    },
+    "vacation": {"allowed": toml.flag(), "days": toml.number(1)},
     "auth": {
         "cache": toml.flag(),
         "free_failures": toml.number(0),
@@ -237,6 +254,8 @@ _SETTINGS: dict[str, Callable[..., object]] = {
     "smtp": SmtpSettings,
     "web": WebSettings,
     "delivery": DeliverySettings,
+    "forwarding": ForwardingSettings,
+    "vacation": VacationSettings,
     "auth": AuthSettings,
     "metrics": MetricsSettings,
 }

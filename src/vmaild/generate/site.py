@@ -117,6 +117,18 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "command_time": (300, "Seconds that a program behind an alias may take."),
         "max_size": ("100M", 'The largest message that is taken; "0": no limit.'),
         "over_quota": ("reject", 'What the sender of a message to a full mailbox hears: "reject" or "defer".'),
+        "quota_warning": (90, "Per cent of its quota at which a mailbox gets a warning; 0: none is written."),
+        "language": ("en", 'Of such letters, where a domain has no language of its own: "en" or "fr".'),
+        "filter_time": (60, "Seconds that the filter program of a domain may take for one message."),
+    },
+    "forwarding": {
+        "allowed": (True, "Whether owners of accounts may forward their mail, or have co-administrators do so."),
+        "max_targets": (5, "Addresses that one account may forward to."),
+        "domains": ([], 'The domains they may be in: "example.org", ".example.org" for all below it. Empty: any.'),
+    },
+    "vacation": {
+        "allowed": (True, "Whether automatic replies are sent."),
+        "days": (7, "Within so many days nobody is answered twice by one account."),
     },
 }
 

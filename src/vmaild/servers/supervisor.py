@@ -243,7 +243,9 @@ class Supervisor:
             return
         old = list(self.workers)
         self.site = site
-        self.directory = FileDirectory(self.layout, site.recipient_delimiter, srs=site.delivery.srs)
+        self.directory = FileDirectory(
+            self.layout, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding
+        )
         self.directory.names()
         self.vacancies.clear()
         self.staff()
@@ -304,7 +306,7 @@ def serve(layout: Layout, *, on_ready: Callable[[Site], None] | None = None) -> 
 def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], None] | None) -> int:
     # Blocked at once: from here on they wait for sigtimedwait, and none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    directory = FileDirectory(layout, site.recipient_delimiter, srs=site.delivery.srs)
+    directory = FileDirectory(layout, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding)
     directory.names()  # before the fork: what all workers need is read once and shared
     supervisor = Supervisor(layout, site, directory, lifeline=os.pipe(), lock=lock)
     try:

@@ -8,10 +8,8 @@ LookupFailed for that domain alone.
 
 from __future__ import annotations
 
-import dataclasses
 import ipaddress
 import logging
-import os
 import time
 from array import array
 from collections import OrderedDict
@@ -35,12 +33,14 @@ from vmaild.core.directory import (
     Source,
 )
 from vmaild.core.findings import Finding, Severity
+from vmaild.core.site import ForwardingSettings
 from vmaild.core.srs import original
 from vmaild.formats.aliases import parse_aliases, parse_include
 from vmaild.formats.passwd import parse_passwd, plain_account, plain_accounts
 from vmaild.formats.shadow import parse_shadow, plain_password, plain_passwords
 from vmaild.store.definitions import Definitions
 from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell
+from vmaild.store.homes import Homes
 from vmaild.store.layout import Layout
 from vmaild.store.secret import srs_secret
 
@@ -103,17 +103,14 @@ class _Loaded:
 
 
 class _Accounts(Mapping[str, Account]):
-    """Accounts by folded login; whether an owner has a vacation text is looked up with the account."""
+    """Accounts by folded login; what their owners have set up in their homes is looked up with the account."""
 
-    def __init__(self, accounts: Mapping[str, Account], homes: str) -> None:
+    def __init__(self, accounts: Mapping[str, Account], homes: Homes) -> None:
         self._accounts = accounts
         self._homes = homes
 
     def __getitem__(self, key: str) -> Account:
-        account = self._accounts[key]
-        if os.path.exists(f"{self._homes}/{account.login}/vacation"):
-            return dataclasses.replace(account, autoreply=True)
-        return account
+        return self._homes.completed(self._accounts[key])
 
     def __contains__(self, key: object) -> bool:
         return key in self._accounts
@@ -167,6 +164,7 @@ class FileDirectory:
         delimiter: str = "+",
         files: Files | None = None,
         *,
+        forwarding: ForwardingSettings = ForwardingSettings(),  # noqa: B008  immutable
         keep_copies: bool = True,
         srs: bool = False,
     ) -> None:
@@ -175,6 +173,7 @@ class FileDirectory:
         self._files = files or Files()
         self.delimiter = delimiter
         self._secret = srs_secret(layout) if srs else None
+        self._forwarding = forwarding
         self._definitions = Definitions(layout, self._files, keep_copies=keep_copies)
         self._parts: dict[tuple[str, object], Part[Any]] = {}
         """By path and parser."""
@@ -233,6 +232,7 @@ class FileDirectory:
             loaded = self.find(domain)
             found += loaded.findings if loaded else ()
             found += self._shadow(domain).findings
+            found += self._homes(loaded.name).findings(loaded) if loaded else ()
         except LookupFailed as failure:
             part = self._definitions.part(domain)
             found += part.findings if part else ()
@@ -269,7 +269,7 @@ class FileDirectory:
         lists = {path: each.value for path, each in includes.items() if each.value is not None}
         domain = Domain(
             definition,
-            _Accounts(passwd.value, os.path.dirname(self._layout.home(name, "x"))),
+            _Accounts(passwd.value, self._homes(name)),
             _full_names(passwd.value) if definition.match_full_name else {},
             tuple(
                 AliasFile(path, each.value, self._trusted(each.state, definition, extra=path != paths[0]), lists)
@@ -296,6 +296,9 @@ class FileDirectory:
         entries = len(passwd.value) + sum(len(each.value) for each in aliases.values())
         self._keep(name, _Loaded(domain, tuple(made_of.items()), entries + _WEIGHT))
         return domain
+
+    def _homes(self, name: str) -> Homes:
+        return Homes(self._layout, name, self._files, self._forwarding)
 
     def _keep(self, name: str, loaded: _Loaded) -> None:
         """Hold a domain in memory; those that were not asked for longest give way."""

@@ -83,7 +83,8 @@ def test_removed_mail_is_said_to_be_archived_and_where(vmail: Vmail, layout: Lay
 def test_a_domain_from_the_command_line(vmail: Vmail) -> None:
     options = "--address 172.16.0.1 --address 172.16.0.2 --alias vx.example --fallback bob@va.toto.fr --quota 100M"
     options += " --max-users 5 --match-full-name --mail-host mailhost.vx.toto.fr --alias-file /etc/vmail/extra"
-    options += " --disable --plain-logins"
+    options += " --disable --plain-logins --quota-messages 500 --max-message-size 5M --filter /bin/cat"
+    options += " --recipient-delimiter - --language fr"
     assert vmail("domain", "add", "VX.toto.fr", *options.split()).status == 0
     shown = vmail("domain", "show", "vx.example", "--json").document
     assert {key: value for key, value in shown.items() if key != "source"} == {
@@ -99,6 +100,11 @@ def test_a_domain_from_the_command_line(vmail: Vmail) -> None:
         "admins": [],
         "certificate": "",
         "plain_logins": True,
+        "quota_messages": 500,
+        "max_message_size": 5 << 20,
+        "filter": "/bin/cat",
+        "recipient_delimiter": "-",
+        "language": "fr",
         "disabled": True,
         "users": 0,
         "alias_count": 0,

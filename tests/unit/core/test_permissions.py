@@ -1,8 +1,8 @@
 import pytest
 
-from vmaild.address import AddressError
+from vmaild.address import Address, AddressError
 from vmaild.core.directory import DomainDefinition
-from vmaild.core.permissions import Action, Actor, allowed, canonical_principal, is_simple, same_principal
+from vmaild.core.permissions import Action, Actor, allowed, canonical_principal, is_simple, owns, same_principal
 
 VA = DomainDefinition("va.toto.fr", admins=("unix:alice", "Bob@VA.toto.fr"))
 VB = DomainDefinition("vb.toto.fr")
@@ -21,7 +21,7 @@ def test_a_co_administrator_sees_and_manages_accounts_and_aliases_of_that_domain
     principal: str, action: Action
 ) -> None:
     actor = Actor(principal)
-    assert allowed(actor, action, VA) is (action in {Action.SEE, Action.ACCOUNTS, Action.ALIASES})
+    assert allowed(actor, action, VA) is (action in {Action.SEE, Action.ACCOUNTS, Action.ALIASES, Action.OWN_MAIL})
     assert not allowed(actor, action, VB)
     assert not allowed(actor, action, None)
 
@@ -31,6 +31,15 @@ def test_a_co_administrator_sees_and_manages_accounts_and_aliases_of_that_domain
 )
 def test_nobody_else_may_do_anything(principal: str) -> None:
     assert not any(allowed(Actor(principal), action, VA) for action in Action)
+
+
+def test_an_owner_may_set_up_what_is_for_the_own_mail_only() -> None:
+    bob = Address("Bob", "va.toto.fr")
+    for action in Action:
+        assert owns(Actor("bob@va.toto.fr"), action, bob) is (action is Action.OWN_MAIL)
+        assert not owns(Actor("alice@va.toto.fr"), action, bob)
+        assert not owns(Actor("bob@vb.toto.fr"), action, bob)
+        assert not owns(Actor("unix:bob"), action, bob)
 
 
 def test_a_damaged_entry_of_admins_makes_nobody_an_administrator() -> None:

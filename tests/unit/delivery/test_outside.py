@@ -378,7 +378,7 @@ def test_what_is_no_plain_file_takes_nothing(here: Layout, kind: str) -> None:
 def home(here: Layout) -> Path:
     path = Path(here.home("va.test", "bob"))
     path.mkdir(parents=True)
-    (path / "vacation").write_text("Subject: Congés d'été\nUntil: 2999-12-31\n\nJe suis à la mer.\n")
+    (path / "vacation").write_text("Subject: Congés d'été\nEnd: 2999-12-31\n\nJe suis à la mer.\n")
     return path
 
 
