@@ -262,6 +262,12 @@ class Directory(Protocol):
         ...
 
 
+def delimiter_of(definition: DomainDefinition, directory: Directory) -> str:
+    """What parts logins from sub-addresses in a domain; empty: there are no sub-addresses."""
+    own = definition.recipient_delimiter
+    return directory.delimiter if own is None else own
+
+
 @dataclass(frozen=True, slots=True)
 class Snapshot:
     """A Directory held in memory: for dry runs and tests."""

@@ -33,6 +33,7 @@ from vmaild.core.directory import (
     LookupFailed,
     NoFallback,
     Source,
+    delimiter_of,
 )
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome
 from vmaild.outcome import Rejected as RejectedOutcome
@@ -289,8 +290,7 @@ class _Walk:
         """Steps 2 to 4 of the order; whether the name is known at all."""
         if self.alias(domain, name, owner, depth) or self.account(domain, name, "", depth):
             return True
-        own = domain.definition.recipient_delimiter
-        base, delimiter, detail = name.partition((self.directory.delimiter if own is None else own) or "\0")
+        base, delimiter, detail = name.partition(delimiter_of(domain.definition, self.directory) or "\0")
         if not delimiter or not base:
             return False
         self.step(Rule.SUB_ADDRESS, f"'{name}' as '{base}' with '{detail}'", None, depth)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from vmaild.address import Address, fold
 from vmaild.core import routing
-from vmaild.core.directory import Account, Domain, LookupFailed
+from vmaild.core.directory import Account, Domain, LookupFailed, delimiter_of
 from vmaild.delivery.autoreply import Owner
 from vmaild.delivery.message import Message
 from vmaild.delivery.outside import Outside, Target
@@ -106,10 +106,11 @@ class Agent:
 
     def _owner(self, recipient: Address, domain: Domain, account: Account) -> Owner:
         names = (domain.name, *domain.definition.aliases)
-        full_name = fold(account.full_name).replace(" ", ".")
-        locals_ = (account.login, full_name) if full_name in domain.full_names else (account.login,)
-        own = frozenset(Address(local_part, name) for local_part in locals_ for name in names)
-        if recipient.key.startswith(fold(account.login)):
+        full_name = ".".join(fold(account.full_name).split())
+        own_names = (account.login, full_name) if full_name in domain.full_names else (account.login,)
+        own = frozenset(Address(local_part, name) for local_part in own_names for name in names)
+        delimiter = delimiter_of(domain.definition, self._directory)
+        if recipient.key.partition(delimiter or "\0")[0] == fold(account.login):
             own |= {recipient}  # with a sub-address
         home = self._outside.layout.home(domain.name, account.login)
         return Owner(Address(account.login, domain.name), account.full_name, home, own)

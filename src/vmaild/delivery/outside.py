@@ -33,7 +33,7 @@ class Outside:
     """What parts a name from its sub-address; empty: nothing does."""
     secret: bytes | None = None
     """Of sender rewriting; None: senders are not rewritten."""
-    vacation: VacationSettings = VacationSettings()
+    vacation: VacationSettings = VacationSettings()  # noqa: RUF009  immutable
 
     def carry_out(self, message: Message, recipient: Address, targets: Sequence[Target]) -> dict[Target, Outcome]:
         """Carry out targets of one recipient; what became of each. Never raises."""

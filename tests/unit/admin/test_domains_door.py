@@ -40,11 +40,9 @@ def test_the_definition_is_written_last_and_taken_away_first(door: Door, layout:
     assert domains.add_domain(door, "vx.toto.fr", NONE, dry_run=True).edits[-1].path == layout.definition(
         "vx.toto.fr"
     )
-    assert (
-        domains.remove_domain(door, "va.toto.fr", dry_run=True).steps[0]
-        == (domains.remove_domain(door, "va.toto.fr", dry_run=True).edits[0])
-    )
-    assert domains.remove_domain(door, "va.toto.fr", dry_run=True).edits[0].path == layout.definition("va.toto.fr")
+    removal = domains.remove_domain(door, "va.toto.fr", dry_run=True)
+    assert removal.steps[0] == removal.edits[0]
+    assert removal.edits[0].path == layout.definition("va.toto.fr")
 
 
 def test_all_settings_are_written_as_the_definition_has_them(door: Door) -> None:
