@@ -18,12 +18,13 @@ from bench import roots
 from bench.machine import memory
 
 from vmaild.address import parse_address
+from vmaild.core.directory import Quota
 from vmaild.core.routing import Accepted, route
 from vmaild.store.content import Content
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
-from vmaild.store.messages import Mailbox
+from vmaild.store.messages import Mailbox, Terms
 
 Found = dict[str, float]
 
@@ -139,7 +140,7 @@ def maildrop(root: str) -> Found:
         with Content(layout.incoming) as content:
             content.append(b"Subject: bench\r\n\r\nOne more\r\n")
             content.finish()
-            return _timed(lambda: store.deliver(mailbox, b"", content, quota))
+            return _timed(lambda: store.deliver(mailbox, b"", content, Terms(Quota(quota))))
 
     first = opened()
     held = memory().private - before

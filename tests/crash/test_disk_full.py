@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from vmaild.core.directory import Quota
 from vmaild.store.atomic import write_atomically
 from vmaild.store.content import Content
 from vmaild.store.maildir import MaildirStore
-from vmaild.store.messages import Mailbox, StoreFailed, StoreFull, Usage
+from vmaild.store.messages import Mailbox, StoreFailed, StoreFull, Terms, Usage
 
 BOB = Mailbox("va.toto.fr", "bob")
 EARLIER = b"Subject: earlier\n\nsafe\n"
@@ -46,7 +47,7 @@ def deliver(store: MaildirStore, body: bytes, mailbox: Mailbox = BOB, quota: int
     with Content("/tmp") as content:
         content.append(body)
         content.finish()
-        store.deliver(mailbox, b"", content, quota)
+        store.deliver(mailbox, b"", content, Terms(Quota(quota)))
 
 
 def fill_space(disk: Path) -> Path:

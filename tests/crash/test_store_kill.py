@@ -23,10 +23,11 @@ from typing import Any
 
 import pytest
 
+from vmaild.core.directory import Quota
 from vmaild.store.atomic import write_atomically
 from vmaild.store.content import Content
 from vmaild.store.maildir import MaildirStore
-from vmaild.store.messages import Mailbox, MaildropBusy, MessageGone
+from vmaild.store.messages import Mailbox, MaildropBusy, MessageGone, Terms
 
 STEPS = (
     "open",
@@ -53,7 +54,7 @@ def deliver(store: MaildirStore, mailbox: Mailbox, header: bytes, body: bytes, q
     with Content("/tmp") as content:
         content.append(body)
         content.finish()
-        store.deliver(mailbox, header, content, quota)
+        store.deliver(mailbox, header, content, Terms(Quota(quota)))
 
 
 # The program that is killed

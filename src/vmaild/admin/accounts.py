@@ -24,7 +24,7 @@ from vmaild.core.directory import Account, Domain, ShadowEntry
 from vmaild.core.permissions import Action
 from vmaild.core.routing import Accepted, ToMailbox, route
 from vmaild.formats.domain import parse_size
-from vmaild.formats.passwd import valid_login, with_account, without_account
+from vmaild.formats.passwd import parse_count, parse_sub_folders, valid_login, with_account, without_account
 from vmaild.formats.shadow import with_entry, without_entry
 from vmaild.store.messages import Mailbox
 
@@ -41,6 +41,10 @@ class AccountSettings:
     quota: str | None = None
     """A size, `none` for no limit, `default` for the domain's."""
     locked: bool | None = None
+    quota_messages: str | None = None
+    """A number, `none` or `default`, likewise."""
+    sub_folders: str | None = None
+    """Where mail for LOGIN+FOLDER@ goes: `none` (the inbox), `existing` folders only, or `create`."""
 
 
 def add_user(
@@ -93,6 +97,10 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
             changed = replace(changed, full_name=settings.full_name)
         if settings.quota is not None:
             changed = replace(changed, quota=_quota(settings.quota))
+        if settings.quota_messages is not None:
+            changed = replace(changed, quota_messages=_quota(settings.quota_messages, parse_count))
+        if settings.sub_folders is not None:
+            changed = replace(changed, sub_folders=parse_sub_folders(settings.sub_folders))
         steps: list[Step] = []
         if changed != account:
             passwd = view.passwd_path(domain.name)
@@ -229,14 +237,14 @@ def _hashed(password: bytes) -> str:
         raise Refused(str(error), "choose another one") from error
 
 
-def _quota(text: str) -> int | None:
+def _quota(text: str, parse: Callable[[str], int] = parse_size) -> int | None:
     match text.strip().lower():
         case "" | "default":
             return None
         case "none":
             return 0
         case size:
-            return parse_size(size)
+            return parse(size)
 
 
 def _today() -> int:

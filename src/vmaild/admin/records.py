@@ -8,7 +8,7 @@ from vmaild.address import Address
 from vmaild.admin.door import Door, refusals
 from vmaild.admin.refusal import Refused
 from vmaild.admin.view import View
-from vmaild.core.directory import Account, Domain
+from vmaild.core.directory import Account, Domain, quota_of
 from vmaild.store.messages import Mailbox, Usage
 
 
@@ -20,6 +20,8 @@ class AccountRecord:
     domain: str
     quota: int
     """Bytes in force: its own or the domain's; 0: no limit."""
+    quota_messages: int
+    """Messages, likewise."""
     has_password: bool
     locked: bool
     usage: Usage | None = None
@@ -61,10 +63,12 @@ def account_of(domain: Domain, address: Address) -> Account:
 def _record(view: View, domain: Domain, account: Account) -> AccountRecord:
     entry = view.password_of(domain, account.login)
     hashed = entry.password if entry else ""
+    quota = quota_of(domain.definition, account)
     return AccountRecord(
         account,
         domain.name,
-        domain.definition.quota if account.quota is None else account.quota,
+        quota.bytes,
+        quota.messages,
         has_password=bool(hashed.lstrip("!*")),
         locked=entry.locked if entry else False,
     )

@@ -234,6 +234,5 @@ def _deliver(layout: Layout, samples: list[content.SampleMessage]) -> None:
         with Content(layout.incoming) as message:
             message.append(sample.content)
             message.finish()
-            store.deliver(
-                mailbox, f"Return-Path: <{sample.sender}>\nDelivered-To: {mailbox}\n".encode(), message, 0
-            )
+            header = f"Return-Path: <{sample.sender}>\nDelivered-To: {mailbox}\n".encode()
+            store.deliver(mailbox, header, message)

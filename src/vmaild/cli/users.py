@@ -44,6 +44,19 @@ Quota = Annotated[
         metavar="SIZE", help="Such as 50M; 'none' for no limit, 'default' for the domain's.", show_default=False
     ),
 ]
+QuotaMessages = Annotated[
+    str | None,
+    typer.Option(metavar="N", help="Messages at most; 'none' or 'default' as above.", show_default=False),
+]
+SubFolders = Annotated[
+    str | None,
+    typer.Option(
+        "--folders",
+        metavar="none|existing|create",
+        help="Where mail for LOGIN+FOLDER@ goes: to the inbox, to such a folder if there is one, or made.",
+        show_default=False,
+    ),
+]
 FullName = Annotated[str | None, typer.Option(metavar="NAME", help="Such as 'Bob Martin'.", show_default=False)]
 
 
@@ -95,6 +108,8 @@ def set_(
     *,
     full_name: FullName = None,
     quota: Quota = None,
+    quota_messages: QuotaMessages = None,
+    folders: SubFolders = None,
     lock: Annotated[
         bool | None,
         typer.Option(
@@ -104,10 +119,10 @@ def set_(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Change the full name or quota, or suspend logins."""
-    if full_name is None and quota is None and lock is None:
+    """Change full name, quota or folders, or suspend logins."""
+    settings = accounts.AccountSettings(full_name, quota, lock, quota_messages, folders)
+    if settings == accounts.AccountSettings():
         raise Misused("nothing to change is given", "see 'vmail user set --help'")
-    settings = accounts.AccountSettings(full_name, quota, lock)
     plan = accounts.set_user(open_door(root_of(context)), parse_name(login), settings, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
@@ -144,7 +159,10 @@ def show(context: typer.Context, login: Login, as_json: Json = False) -> None:
             ("address", record.address),
             ("full name", account.full_name),
             ("login", _state(record)),
-            ("quota", quota_in_words(record.quota) + ("" if account.quota is not None else " (of the domain)")),
+            ("quota", _quota(record)),
+            ("sub-addresses", f"folders: {account.sub_folders.value}"),
+            ("forwards to", ", ".join(map(str, account.forward.targets)) if account.forward else "nobody"),
+            ("automatic reply", "set up" if account.autoreply else "none"),
             ("mailbox", f"{usage.messages} messages, {size_in_words(usage.bytes)}" if usage else ""),
             ("home", account.home),
             ("owner", f"uid {account.uid}, gid {account.gid}"),
@@ -170,7 +188,12 @@ def list_(
         print(f"{domain} has no accounts.")
         return
     rows = [
-        (record.account.login, record.account.full_name, quota_in_words(record.quota), _state(record))
+        (
+            record.account.login,
+            record.account.full_name,
+            quota_in_words(record.quota, record.quota_messages),
+            _state(record),
+        )
         for record in records
     ]
     print_table(("login", "full name", "quota", "may log in"), rows)
@@ -227,6 +250,11 @@ def _password(login: str, planned: Callable[..., Plan], *, from_stdin: bool, dry
     return password
 
 
+def _quota(record: AccountRecord) -> str:
+    own = record.account.quota is not None or record.account.quota_messages is not None
+    return quota_in_words(record.quota, record.quota_messages) + ("" if own else " (of the domain)")
+
+
 def _state(record: AccountRecord) -> str:
     if record.locked and record.has_password:
         return "no, locked"
@@ -242,6 +270,11 @@ def _document(record: AccountRecord) -> dict[str, object]:
         "full_name": account.full_name,
         "quota": record.quota,
         "quota_is_own": account.quota is not None,
+        "quota_messages": record.quota_messages,
+        "quota_messages_is_own": account.quota_messages is not None,
+        "sub_folders": account.sub_folders.value,
+        "autoreply": account.autoreply,
+        "forward": [str(target) for target in account.forward.targets] if account.forward else [],
         "uid": account.uid,
         "gid": account.gid,
         "home": account.home,

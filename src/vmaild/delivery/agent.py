@@ -18,12 +18,13 @@ from vmaild.address import Address, fold
 from vmaild.core import routing
 from vmaild.core.directory import Account, Domain, LookupFailed, delimiter_of
 from vmaild.delivery.autoreply import Owner
+from vmaild.delivery.mailboxes import Copy, Mailboxes
 from vmaild.delivery.message import Message
 from vmaild.delivery.outside import Outside, Target
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.store.content import Content
 from vmaild.store.directory import DirectoryStore
-from vmaild.store.messages import Mailbox, MessageStore, OverQuota, StoreError, StoreFull
+from vmaild.store.messages import Mailbox, MessageStore
 from vmaild.store.partial import Partial
 
 log = logging.getLogger("vmaild.delivery")
@@ -34,8 +35,7 @@ class Order:
     """One accepted recipient: all that is to be done for it."""
 
     recipient: Address
-    mailboxes: tuple[tuple[Mailbox, int], ...]
-    """Each with its quota in bytes (0: no limit)."""
+    mailboxes: tuple[Copy, ...]
     outside: tuple[Target, ...] = ()
     replies: tuple[Owner, ...] = ()
     """Whose vacation texts are in force."""
@@ -43,7 +43,7 @@ class Order:
     @property
     def is_quick(self) -> bool:
         """Whether only this machine's disk has to be waited for."""
-        return not self.outside and not self.replies
+        return not self.outside and not self.replies and not any(copy.filter for copy in self.mailboxes)
 
 
 class Agent:
@@ -58,20 +58,26 @@ class Agent:
         defer_over_quota: bool = False,
     ) -> None:
         self._directory = directory
-        self._messages = messages
+        self._mailboxes = Mailboxes(
+            messages, outside.settings, outside.layout.incoming, defer_over_quota=defer_over_quota
+        )
         self._outside = outside
         self._partial = Partial(outside.layout.partial)
-        over_quota = Deferred(Condition.OVER_QUOTA_FOR_NOW) if defer_over_quota else Rejected(Condition.OVER_QUOTA)
-        self._over_quota: Outcome = over_quota
 
-    def accept(self, recipient: Address) -> tuple[Outcome, Order | None]:
-        """Decide on a recipient: what RCPT answers and, when accepted, what is to be done."""
+    def accept(self, recipient: Address, size: int = 0) -> tuple[Outcome, Order | None]:
+        """Decide on a recipient: what RCPT answers and, when accepted, what is to be done.
+
+        `size` is what the sender has announced (RFC 1870), 0: nothing.
+        """
         decided = routing.route(self._directory, recipient)
         outcome = routing.answer(decided)
         match decided, outcome:
             case routing.Accepted(targets), Delivered():
                 try:
-                    return outcome, self._order(recipient, targets)
+                    order = self._order(recipient, targets)
+                    if any(copy.is_too_large(size) for copy in order.mailboxes):
+                        return Rejected(Condition.TOO_BIG), None
+                    return outcome, order
                 except LookupFailed as failure:
                     log.error("%s deferred: %s", recipient, failure)
                     return Deferred(Condition.LOOKUP_FAILED), None
@@ -81,15 +87,14 @@ class Agent:
 
     def _order(self, recipient: Address, targets: Sequence[routing.Target]) -> Order:
         """All that an accepted recipient asks for. Raises LookupFailed."""
-        mailboxes: list[tuple[Mailbox, int]] = []
+        mailboxes: list[Copy] = []
         outside: list[Target] = []
         replies: list[Owner] = []
         for target in targets:
             match target:
-                case routing.ToMailbox(domain_name, login):
+                case routing.ToMailbox(domain_name, login, detail):
                     domain, account = self._account(domain_name, login)
-                    quota = domain.definition.quota if account.quota is None else account.quota
-                    mailboxes.append((Mailbox(domain_name, login), quota))
+                    mailboxes.append(self._mailboxes.copy(domain.definition, account, detail))
                 case routing.AutoReply(domain_name, login):
                     replies.append(self._owner(recipient, *self._account(domain_name, login)))
                 case _:
@@ -150,9 +155,10 @@ class Agent:
         outcomes |= {target: done.get(target, Delivered()) for target in order.outside}
         if order.mailboxes and order.outside:
             self._note(key, asked, outcomes)
-        for mailbox, quota in order.mailboxes:
+        for copy in order.mailboxes:
+            mailbox = copy.mailbox
             if mailbox not in done and str(mailbox) not in before:
-                done[mailbox] = self._put(message, order.recipient, mailbox, quota)
+                done[mailbox] = self._mailboxes.put(message, order.recipient, copy)
             outcomes[mailbox] = done.get(mailbox, Delivered())
         outcome = _worst(list(outcomes.values()))
         if several and isinstance(outcome, Deferred):
@@ -172,31 +178,6 @@ class Agent:
             self._partial.add(key, {str(target) for target in targets if isinstance(outcomes[target], Delivered)})
         except OSError as error:
             log.error("cannot note what was delivered, it may come twice: %s", error)
-
-    def _put(self, message: Message, recipient: Address, mailbox: Mailbox, quota: int) -> Outcome:
-        try:
-            self._messages.deliver(mailbox, _header(message, recipient, mailbox), message.content, quota)
-        except OverQuota:
-            return self._over_quota
-        except StoreFull as full:
-            log.error("%s: %s", mailbox, full)
-            return Deferred(Condition.SYSTEM_FULL)
-        except StoreError as failure:
-            log.error("%s: %s", mailbox, failure)
-            return Deferred(Condition.INTERNAL)
-        except Exception:
-            log.exception("%s: delivery failed", mailbox)
-            return Deferred(Condition.INTERNAL)
-        log.info("delivered to %s, %d bytes, from <%s>", mailbox, message.content.size, message.sender)
-        return Delivered()
-
-
-def _header(message: Message, recipient: Address, mailbox: Mailbox) -> bytes:
-    """What stands above a message in a mailbox: Return-Path first (RFC 5321 4.4), and the way that it came."""
-    lines = f"Return-Path: <{message.sender}>\nDelivered-To: {mailbox}\n"
-    if recipient.domain != mailbox.domain or recipient.key != fold(mailbox.login):
-        lines = f"{lines}X-Original-To: {recipient}\n"
-    return lines.encode("utf-8", "surrogateescape") + message.trace
 
 
 def _worst(outcomes: Sequence[Outcome]) -> Outcome:

@@ -9,7 +9,6 @@ from datetime import date
 
 from vmaild.address import Address
 from vmaild.core.autoreply import NoReply, Received, Vacation, decide, memory_key
-from vmaild.delivery.letters import decoded, letter
 from vmaild.delivery.message import Message
 from vmaild.outcome import Delivered, Outcome
 from vmaild.store.vacation import give_turn_back, is_answered, read_vacation, take_turn
@@ -58,6 +57,9 @@ def _answer(
     if isinstance(decided, NoReply):
         log.info("%s: no vacation text to <%s>: %s", owner.address, message.sender, decided.reason)
         return
+    # The email package: longer to load than a delivery takes.
+    from vmaild.delivery.letters import decoded, letter  # noqa: PLC0415
+
     sender = memory_key(decided.recipient)
     if not take_turn(owner.home, sender, days):
         return  # another message of the same sender was faster

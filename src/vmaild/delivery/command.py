@@ -13,6 +13,7 @@ import logging
 import os
 import pwd
 import re
+import resource
 import select
 import shlex
 import signal
@@ -126,11 +127,19 @@ def judged(status: int | None, output: bytes) -> Outcome:
 
 
 def execute(
-    words: list[str], environment: Mapping[str, str], stdin: int, folder: str, seconds: float
+    words: list[str],
+    environment: Mapping[str, str],
+    stdin: int,
+    folder: str,
+    seconds: float,
+    *,
+    stdout: int | None = None,
+    limit: int = resource.RLIM_INFINITY,
 ) -> tuple[int | None, bytes]:
     """Run a program as the mail user until it ends; its status (None: out of time) and what it said first.
 
-    `folder` belongs to the mail user. Raises OSError where it cannot be started.
+    `folder` belongs to the mail user. What is written to `stdout`, where one is given, is not heard, and is no
+    more than `limit` bytes. Raises OSError where it cannot be started.
     """
     user, group = _mail_user(folder)
     reading, writing = os.pipe()
@@ -138,7 +147,7 @@ def execute(
         process = subprocess.Popen(  # noqa: S603  no shell; the command is the site administrator's
             words,
             stdin=stdin,
-            stdout=writing,
+            stdout=writing if stdout is None else stdout,
             stderr=writing,
             cwd="/",
             env=environment,
@@ -155,6 +164,8 @@ def execute(
         os.close(writing)
     with process:
         try:
+            if limit != resource.RLIM_INFINITY:
+                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
             return _watch(process, reading, time.monotonic() + seconds)
         finally:
             os.close(reading)

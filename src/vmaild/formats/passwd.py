@@ -1,9 +1,10 @@
 """passwd(5): the accounts of a domain, as a real server's file has them.
 
 `login:password:uid:gid:gecos:home:shell`, one account a line. The password field is not used. The full name
-is the first of the comma-separated fields of gecos, where `&` stands for the capitalised login; the quota of
-an account is a word `quota=SIZE` of a later one (of the fifth, "other", where we write it), next to the words
-that pam_umask(8) looks for there. Of several lines with one login the first counts, as it does for getpwnam(3).
+is the first of the comma-separated fields of gecos, where `&` stands for the capitalised login. What else an
+account has are words of a later one (of the fifth, "other", where we write them), next to those that pam_umask(8)
+looks for there: `quota=SIZE`, `quota_messages=NUMBER`, and `folders=existing` or `folders=create`. Of
+several lines with one login the first counts, as it does for getpwnam(3).
 
 An edit keeps what an Account does not hold: the password field, the rooms and telephones in gecos, other words.
 """
@@ -11,10 +12,11 @@ An edit keeps what an Account does not hold: the password field, the rooms and t
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from vmaild.address import fold
-from vmaild.core.directory import Account, Source
+from vmaild.core.directory import Account, Source, SubFolders
 from vmaild.core.findings import Finding
 from vmaild.formats.edit import (
     is_blank_or_comment,
@@ -37,12 +39,15 @@ _PLAIN_LOGIN = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 # A line in which nothing can be wrong, as nearly all are in a big file.
 _SIMPLE_LINE = re.compile(
     r"([A-Za-z0-9_][A-Za-z0-9_.-]{0,63}):[x*]?:([0-9]{1,9}):([0-9]{1,9}):"
-    r"([^:,&\ud800-\udfff]*)(?:,[^:=]*(?:(?<=[, ])quota=([0-9]{1,9}[kKmMgGtT]?))?)?:([ -9;-~]*):([ -9;-~]*)"
+    r"([^:,&\ud800-\udfff]*)(?:,[^:=]*(?:(?<=[, ])quota=([0-9]{1,9}[kKmMgGtT]?))?"
+    r"(?:(?: |(?<=[, ]))quota_messages=([0-9]{1,9}))?(?:(?: |(?<=[, ]))folders=(existing|create))?)?"
+    r":([ -9;-~]*):([ -9;-~]*)"
 )
 _PLAIN_LINE = re.compile(rf"^(?:#.*|{_SIMPLE_LINE.pattern})?$", re.MULTILINE)
 _LARGE_SIZE = re.compile(r"quota=[0-9]{7}")
 """One that may be too large for its unit."""
-_QUOTA = re.compile(r"(?<=[,\s])quota=([^,\s]*)", re.IGNORECASE)
+_WORDS = ("quota", "quota_messages", "folders")
+_WORD = {name: re.compile(rf"(?<=[,\s]){name}=([^,\s]*)", re.IGNORECASE) for name in _WORDS}
 _UNWRITABLE = re.compile(r"[,:&]")
 _SHORTEST_HASH = 13
 """Characters of a password of the classic DES crypt(3)."""
@@ -187,8 +192,11 @@ def _account(line: str, source: Source) -> tuple[Account, Sequence[FormatError]]
     """The account of a line, and what is wrong with its lesser parts. Raises FormatError for a line of no use."""
     simple = _SIMPLE_LINE.fullmatch(line)
     if simple is not None and not _LARGE_SIZE.search(line):
-        login, uid, gid, full_name, size, home, shell = simple.groups()
+        login, uid, gid, full_name, size, messages, folders, home, shell = simple.groups()
         quota = parse_size(size) if size else None
+        if messages or folders:
+            many, into = int(messages) if messages else None, SubFolders(folders or "none")
+            return Account(login, int(uid), int(gid), full_name, home, shell, quota, False, source, many, into), ()
         return Account(login, int(uid), int(gid), full_name, home, shell, quota, False, source), ()
     login, password, uid, gid, gecos, home, shell = _fields(line)
     faults = []
@@ -202,14 +210,14 @@ def _account(line: str, source: Source) -> tuple[Account, Sequence[FormatError]]
     full_name, comma, _ = gecos.partition(",")
     if "&" in full_name or not full_name.isascii():
         full_name = _full_name(full_name, login)
-    quota = None
-    if comma:
+    words: dict[str, Any] = {}
+    for name, read in _READ.items() if comma else ():
         try:
-            quota = _quota(gecos)
+            words[name] = read(gecos)
         except FormatError as error:
-            problem = f"quota of {quoted(login)}: {error.problem}, so the quota of the domain is in force"
-            faults.append(FormatError(problem, error.remedy))
-    return Account(login, int(uid), int(gid), full_name, home, shell, quota, source=source), faults
+            word, instead = _SPELT[name]
+            faults.append(FormatError(f"{word} of {quoted(login)}: {error.problem}, so {instead}", error.remedy))
+    return Account(login, int(uid), int(gid), full_name, home, shell, source=source, **words), faults
 
 
 def _full_name(field: str, login: str) -> str:
@@ -226,14 +234,58 @@ def _full_name(field: str, login: str) -> str:
     )
 
 
-def _quota(gecos: str) -> int | None:
+def _word(gecos: str, name: str) -> re.Match[str] | None:
+    """A word of a later field."""
     place = gecos.find(",")
-    found = _QUOTA.search(gecos, place) if place >= 0 else None
+    return _WORD[name].search(gecos, place) if place >= 0 else None
+
+
+def _quota(gecos: str) -> int | None:
+    found = _word(gecos, "quota")
     if found is None:
         return None
     if not found[1]:
         raise FormatError("'quota=' has no size", "write a size after it, such as quota=100M")
     return parse_size(found[1])
+
+
+def _quota_messages(gecos: str) -> int | None:
+    found = _word(gecos, "quota_messages")
+    return None if found is None else parse_count(found[1])
+
+
+def _sub_folders(gecos: str) -> SubFolders:
+    found = _word(gecos, "folders")
+    return SubFolders.NONE if found is None else parse_sub_folders(found[1])
+
+
+def parse_count(text: str) -> int:
+    """A number of messages; 0: no limit. Raises FormatError."""
+    if not (text.isascii() and text.isdecimal() and len(text) <= 9):
+        raise FormatError(f"{quoted(text)} is no number of messages", "write one such as 10000, or 0 for no limit")
+    return int(text)
+
+
+def parse_sub_folders(text: str) -> SubFolders:
+    """Where mail for sub-addresses goes. Raises FormatError."""
+    try:
+        return SubFolders(text.lower())
+    except ValueError:
+        remedy = f"write one of {', '.join(SubFolders)}"
+        raise FormatError(f"{quoted(text)} says nothing about folders", remedy) from None
+
+
+_READ: dict[str, Callable[[str], object]] = {
+    "quota": _quota,
+    "quota_messages": _quota_messages,
+    "sub_folders": _sub_folders,
+}
+_SPELT = {
+    "quota": ("quota", "the quota of the domain is in force"),
+    "quota_messages": ("quota_messages", "the quota of the domain is in force"),
+    "sub_folders": ("folders", "all mail goes to the inbox"),
+}
+"""The word of each field of an Account, and what is in force where it is damaged."""
 
 
 def _edited(line: str, account: Account) -> str:
@@ -269,24 +321,35 @@ def _edited_gecos(gecos: str, account: Account) -> str:
             )
         fields[0] = account.full_name
     gecos = ",".join(fields)
+    written = {
+        "quota": None if account.quota is None else render_size(account.quota),
+        "quota_messages": None if account.quota_messages is None else str(account.quota_messages),
+        "sub_folders": None if account.sub_folders is SubFolders.NONE else account.sub_folders.value,
+    }
+    for name, word in written.items():
+        if not _says(gecos, name, getattr(account, name)):
+            gecos = _with_word(gecos, _SPELT[name][0], word)
+    return gecos
+
+
+def _says(gecos: str, name: str, value: object) -> bool:
+    """Whether gecos has that value already; a damaged word is as good as none."""
     try:
-        if _quota(gecos) == account.quota:
-            return gecos
+        return _READ[name](gecos) == value
     except FormatError:
-        if account.quota is None:
-            return gecos
-    return _with_quota(gecos, account.quota)
+        return value in {None, SubFolders.NONE}
 
 
-def _with_quota(gecos: str, quota: int | None) -> str:
-    place = gecos.find(",")
-    if quota is None:
-        return gecos[:place] + _QUOTA.sub("", gecos[place:])
-    word = f"quota={render_size(quota)}"
-    found = _QUOTA.search(gecos, place) if place >= 0 else None
+def _with_word(gecos: str, name: str, value: str | None) -> str:
+    """Set a word, or take it out (None)."""
+    found = _word(gecos, name)
+    if value is None:
+        place = gecos.find(",")
+        return gecos[:place] + _WORD[name].sub("", gecos[place:]) if found else gecos
+    word = f"{name}={value}"
     if found is not None:
         return gecos[: found.start()] + word + gecos[found.end() :]
     fields = gecos.split(",")
     fields += [""] * (_OTHER + 1 - len(fields))
-    fields[_OTHER] = f"{fields[_OTHER]} {word}".lstrip()
+    fields[_OTHER] = f"{fields[_OTHER]} {word}".strip()
     return ",".join(fields)

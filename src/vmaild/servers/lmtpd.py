@@ -94,6 +94,8 @@ class LmtpSession(asyncio.Protocol):
         self._client = "local"
         self._hello = Hello("unknown", dialect.value)
         self._sender = ""
+        self._size = 0
+        """What the sender has announced of the message (RFC 1870)."""
         self._orders: list[Order] = []
         self._content: Content | None = None
         self._failure: Outcome | None = None
@@ -189,9 +191,9 @@ class LmtpSession(asyncio.Protocol):
         match event:
             case Hello():
                 self._hello = event
-            case MailFrom(sender):
+            case MailFrom(sender, size):
                 self._reset()
-                self._sender = sender
+                self._sender, self._size = sender, size
             case Recipient():
                 outcome = self._accept(event)
                 if not isinstance(outcome, Delivered):
@@ -214,7 +216,7 @@ class LmtpSession(asyncio.Protocol):
 
     def _accept(self, event: Recipient) -> Outcome:
         try:
-            outcome, order = self._service.agent.accept(event.address)
+            outcome, order = self._service.agent.accept(event.address, self._size)
         except Exception:
             log.exception("%s: cannot be routed", event.address)
             return Deferred(Condition.INTERNAL)

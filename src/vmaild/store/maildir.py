@@ -14,8 +14,9 @@ from contextlib import suppress
 
 from vmaild.store.atomic import NEW_FILE, fsync_folder, inherit_owner, make_folders
 from vmaild.store.content import Content, bare_line_feeds
+from vmaild.store.folders import folder_for
 from vmaild.store.maildrop import LockedMaildrop, Snapshots
-from vmaild.store.messages import Mailbox, StoreFailed, Usage, store_failure
+from vmaild.store.messages import FREELY, Mailbox, StoreFailed, Terms, Usage, store_failure
 from vmaild.store.quota import counted, measure
 
 CACHED_MESSAGES = 200_000
@@ -35,20 +36,22 @@ class MaildirStore:
         self._host = host_in_names(os.uname().nodename)
         self._snapshots = Snapshots(cached_messages)
 
-    def deliver(self, mailbox: Mailbox, header: bytes, content: Content, quota: int) -> None:
+    def deliver(self, mailbox: Mailbox, header: bytes, content: Content, terms: Terms = FREELY) -> bool:
         """See messages.MessageStore."""
         path = self._path(mailbox)
         size = len(header) + content.size
         name = self._message_name(size, len(header) + bare_line_feeds(header) + content.virtual_size)
         try:
-            with counted(path, size, quota):
+            with counted(path, size, terms.quota, terms.warning) as count:
                 try:
-                    _place(path, name, header, content)
+                    folder = folder_for(path, terms.folder, create=terms.create_folder) if terms.folder else path
+                    _place(folder, name, header, content)
                 except FileNotFoundError:
                     create_maildir(path)
                     _place(path, name, header, content)
         except OSError as error:
             raise store_failure(f"cannot deliver to {mailbox}", error) from error
+        return count.passed
 
     def open_maildrop(self, mailbox: Mailbox) -> LockedMaildrop:
         """See messages.MessageStore."""
@@ -168,7 +171,7 @@ def append_to_maildir(path: str, header: bytes, content: Content) -> None:
     spool, domain, login = path.rsplit("/", 2) if path.count("/") > 2 else ("", "", "")
     if not login:
         raise StoreFailed(f"{path} is too near the root for a maildir")
-    MaildirStore(spool).deliver(Mailbox(domain, login), header, content, 0)
+    MaildirStore(spool).deliver(Mailbox(domain, login), header, content)
 
 
 def host_in_names(host: str) -> str:

@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
+from vmaild.core.directory import Quota
+
 if TYPE_CHECKING:
     from vmaild.store.content import Content
 
@@ -65,6 +67,23 @@ class Usage:
     bytes: int
 
 
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """On which terms a mailbox takes a message."""
+
+    quota: Quota = Quota()  # noqa: RUF009  immutable
+    warning: int = 0
+    """Per cent of the quota whose passing is told; 0: it is not."""
+    folder: str = ""
+    """The sub-address, whose folder gets the message; empty: the inbox does."""
+    create_folder: bool = False
+    """Whether the folder is made where it is missing; else the inbox gets the message."""
+
+
+FREELY = Terms()
+"""As much as the disk holds, into the inbox."""
+
+
 class Maildrop(Protocol):
     """POP3's exclusive snapshot of a mailbox: what comes later is not in it (RFC 1939 section 5).
 
@@ -107,11 +126,11 @@ class Maildrop(Protocol):
 class MessageStore(Protocol):
     """All mailboxes. A mailbox need not be created before it is used; one that was never used is empty."""
 
-    def deliver(self, mailbox: Mailbox, header: bytes, content: Content, quota: int) -> None:
+    def deliver(self, mailbox: Mailbox, header: bytes, content: Content, terms: Terms = FREELY) -> bool:
         """Put a message in a mailbox; it is durable when this returns.
 
-        `header` is put before the content: whole header lines with LF ends, such as Return-Path. `quota` is
-        the mailbox's limit in bytes, 0 for none.
+        `header` is put before the content: whole header lines with LF ends, such as Return-Path. Returns
+        whether it is this message that made the mailbox pass the mark at which its owner is warned.
 
         Raises OverQuota, StoreFull or StoreFailed, and then nothing of the message is to be seen.
         """

@@ -19,6 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
+from vmaild.core.directory import Quota
 from vmaild.store.atomic import NEW_FILE, inherit_owner, write_fully
 from vmaild.store.messages import OverQuota, Usage
 
@@ -43,23 +44,34 @@ class Tally:
     """Lines after the count itself."""
 
 
+@dataclass(slots=True)
+class Count:
+    """One message while it is counted."""
+
+    passed: bool = False
+    """Whether it made the mailbox pass the mark at which its owner is warned; known once it is counted."""
+
+
 @contextmanager
-def counted(path: str, size: int, quota: int) -> Iterator[None]:
+def counted(path: str, size: int, quota: Quota, warning: int = 0) -> Iterator[Count]:
     """Make room for a message of `size` bytes in the maildir `path`; count it once the body has delivered it.
 
-    `quota` is in bytes; 0: there is none, then only a count that somebody else keeps is kept right.
+    Without a quota only a count that somebody else keeps is kept right. `warning` is the mark, in per cent.
     Raises OverQuota before the body runs; OSError where the maildir cannot be read.
     """
+    count = Count()
     if not quota:
-        yield
+        yield count
         record(path, size, 1)
         return
-    fd = _admit(path, size, quota)
+    usage, fd = _admit(path, size, quota)
     try:
-        yield
+        yield count
         # Into the file that was read: if another has taken its place since, that one was counted later.
-        if fd is not None:
-            _append(fd, path, size, 1)
+        line = 0 if fd is None else _append(fd, path, size, 1)
+        if warning:
+            before = usage if fd is None or not line else _before(fd, line, usage)
+            count.passed = _passes(before, size, quota, warning)
     finally:
         if fd is not None:
             os.close(fd)
@@ -122,19 +134,51 @@ def parse_maildirsize(text: bytes) -> Tally | None:
     return Tally(limits[b"S"], limits[b"C"], usage, lines - 1)
 
 
-def _admit(path: str, size: int, quota: int) -> int | None:
-    """Raise OverQuota unless a message fits; return maildirsize opened for appending, if it is to be kept."""
-    if size > quota:
-        raise OverQuota(f"{path}: a message of {size} bytes does not fit in a quota of {quota}")
+def _admit(path: str, size: int, quota: Quota) -> tuple[Usage, int | None]:
+    """Raise OverQuota unless a message fits; what there is, and maildirsize for appending if it is to be kept."""
+    if quota.bytes and size > quota.bytes:
+        raise OverQuota(f"{path}: a message of {size} bytes does not fit in a quota of {quota.bytes}")
     usage, fd = _read(path, size, quota) or _recount(path, quota)
-    if usage.bytes + size > quota:
+    if not _fits(usage, size, quota):
         if fd is not None:
             os.close(fd)
-        raise OverQuota(f"{path}: {usage.bytes} bytes of a quota of {quota} are used, {size} more do not fit")
-    return fd
+        if quota.messages and usage.messages >= quota.messages:
+            raise OverQuota(f"{path}: there are {usage.messages} messages in a quota of {quota.messages}")
+        raise OverQuota(
+            f"{path}: {usage.bytes} bytes of a quota of {quota.bytes} are used, {size} more do not fit"
+        )
+    return usage, fd
 
 
-def _read(path: str, size: int, quota: int) -> tuple[Usage, int] | None:
+def _fits(usage: Usage, size: int, quota: Quota) -> bool:
+    return (not quota.bytes or usage.bytes + size <= quota.bytes) and (
+        not quota.messages or usage.messages < quota.messages
+    )
+
+
+def _passes(before: Usage, size: int, quota: Quota, warning: int) -> bool:
+    """Whether a message takes a mailbox from below the mark to it or beyond."""
+    after = Usage(before.messages + 1, before.bytes + size)
+    return _is_past(after, quota, warning) and not _is_past(before, quota, warning)
+
+
+def _is_past(usage: Usage, quota: Quota, warning: int) -> bool:
+    return (quota.bytes > 0 and usage.bytes * 100 >= quota.bytes * warning) or (
+        quota.messages > 0 and usage.messages * 100 >= quota.messages * warning
+    )
+
+
+def _before(fd: int, line: int, admitted: Usage) -> Usage:
+    """What there was before the line that was appended last, of `line` bytes; as admitted where it is damaged.
+
+    The lines of several deliveries at one moment stand one after the other, so exactly one of them passes a mark.
+    """
+    above = os.pread(fd, os.lseek(fd, 0, os.SEEK_CUR) - line, 0)
+    tally = parse_maildirsize(above)
+    return tally.usage if tally else admitted
+
+
+def _read(path: str, size: int, quota: Quota) -> tuple[Usage, int] | None:
     """What maildirsize says and the file for appending; None: it cannot decide whether `size` bytes fit."""
     try:
         fd = os.open(f"{path}/{FILE_NAME}", os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -143,10 +187,10 @@ def _read(path: str, size: int, quota: int) -> tuple[Usage, int] | None:
     try:
         text = os.read(fd, _LARGEST)
         tally = parse_maildirsize(text) if len(text) < _LARGEST else None
-        if tally is not None and (tally.limit_bytes, tally.limit_messages) == (quota, 0):
+        if tally is not None and (tally.limit_bytes, tally.limit_messages) == (quota.bytes, quota.messages):
             # A refusal has to be right: others may remove mail and say nothing.
             is_fresh = not tally.changes and 0 <= time.time() - os.fstat(fd).st_mtime <= _TRUSTED
-            if tally.usage.bytes + size <= quota or is_fresh:
+            if _fits(tally.usage, size, quota) or is_fresh:
                 return tally.usage, fd
     except BaseException:
         os.close(fd)
@@ -155,18 +199,19 @@ def _read(path: str, size: int, quota: int) -> tuple[Usage, int] | None:
     return None
 
 
-def _recount(path: str, quota: int) -> tuple[Usage, int | None]:
+def _recount(path: str, quota: Quota) -> tuple[Usage, int | None]:
     """Count anew and replace maildirsize; no descriptor where it could not be kept."""
     before = _stamps(path)
     usage = measure(path)
     temporary = f"{path}/tmp/{FILE_NAME}.{os.urandom(8).hex()}"  # noqa: S108  the maildir's own
     try:
-        fd = os.open(temporary, NEW_FILE | os.O_APPEND, 0o600)
+        fd = os.open(temporary, NEW_FILE & ~os.O_WRONLY | os.O_RDWR | os.O_APPEND, 0o600)
     except OSError:  # no mailbox yet, or a full disk: the count alone will do
         return usage, None
+    limits = [b"%dS" % quota.bytes] * bool(quota.bytes) + [b"%dC" % quota.messages] * bool(quota.messages)
     try:
         inherit_owner(fd, path)
-        write_fully(fd, [b"%dS\n%d %d\n" % (quota, usage.bytes, usage.messages)])
+        write_fully(fd, [b",".join(limits) + b"\n%d %d\n" % (usage.bytes, usage.messages)])
         os.rename(temporary, f"{path}/{FILE_NAME}")
     except OSError as error:
         _log.warning("cannot keep the count of %s: %s", path, error)
@@ -182,16 +227,22 @@ def _recount(path: str, quota: int) -> tuple[Usage, int | None]:
     return usage, fd
 
 
-def _append(fd: int, path: str, size: int, messages: int) -> None:
-    """Add one change; a file that can no longer be right is removed, and counted anew when next needed."""
+def _append(fd: int, path: str, size: int, messages: int) -> int:
+    """Add one change, and return the bytes of its line; 0: it could not be added.
+
+    A file that can no longer be right, or is too large, is removed, and counted anew when next needed.
+    """
     line = b"%d %d\n" % (size, messages)
+    written = 0
     try:
         # One write, so that lines of two processes do not mix (O_APPEND).
-        if os.write(fd, line) == len(line) and os.lseek(fd, 0, os.SEEK_CUR) < _LARGEST:
-            return
+        written = os.write(fd, line)
+        if written == len(line) and os.lseek(fd, 0, os.SEEK_CUR) < _LARGEST:
+            return written
     except OSError as error:
         _log.warning("cannot count what changed in %s: %s", path, error)
     _forget(path)
+    return written if written == len(line) else 0
 
 
 def _forget(path: str) -> None:

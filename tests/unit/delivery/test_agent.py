@@ -8,15 +8,16 @@ from pathlib import Path
 import pytest
 
 from vmaild.address import parse_address
-from vmaild.core.site import Site
+from vmaild.core.site import DeliverySettings, Site
 from vmaild.delivery.agent import Agent, Order
+from vmaild.delivery.mailboxes import Copy
 from vmaild.delivery.outside import outside
 from vmaild.outcome import Condition, Deferred, Delivered, Rejected
 from vmaild.store.content import Content
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
-from vmaild.store.messages import Mailbox
+from vmaild.store.messages import FREELY, Mailbox
 
 BODY = b"Subject: hello\n\nHello.\n"
 
@@ -92,13 +93,15 @@ def test_who_is_not_accepted_has_no_order(agent: Agent, recipient: str, expected
 
 
 def test_an_account_has_its_own_quota_or_its_domains(agent: Agent) -> None:
-    quotas = {name: order(agent, f"{name}@va.test").mailboxes[0][1] for name in ("bob", "rich", "free")}
+    quotas = {
+        name: order(agent, f"{name}@va.test").mailboxes[0].terms.quota.bytes for name in ("bob", "rich", "free")
+    }
     assert quotas == {"bob": 1024, "rich": 1024 * 1024, "free": 0}
 
 
 @pytest.mark.parametrize("defer", [False, True])
 def test_a_full_mailbox_refuses_and_the_others_do_not(here: Layout, content: Content, defer: bool) -> None:
-    elsewhere = outside(here, Site(), "here.test")
+    elsewhere = outside(here, Site(delivery=DeliverySettings(quota_warning=0)), "here.test")
     agent = Agent(FileDirectory(here), MaildirStore(here.spool), elsewhere, defer_over_quota=defer)
     with closing(Content(here.incoming)) as big:
         big.append(b"x" * 900 + b"\n")
@@ -119,6 +122,6 @@ def test_what_breaks_defers_and_tells_the_sender_nothing(here: Layout, agent: Ag
 
 
 def test_a_defect_of_ours_defers_too(here: Layout, agent: Agent, content: Content) -> None:
-    nonsense = Order(parse_address("x@va.test"), ((Mailbox("../../outside", "x"), 0),))
+    nonsense = Order(parse_address("x@va.test"), (Copy(Mailbox("../../outside", "x"), FREELY),))
     assert agent.deliver("", b"", [nonsense], content) == [Deferred(Condition.INTERNAL)]
     assert not Path(here.root, "outside").exists()

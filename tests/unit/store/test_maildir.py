@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from vmaild.core.directory import Quota
 from vmaild.store.content import Content
 from vmaild.store.maildir import MaildirStore, host_in_names
 from vmaild.store.messages import (
@@ -19,6 +20,7 @@ from vmaild.store.messages import (
     OverQuota,
     StoreFailed,
     StoreFull,
+    Terms,
     Usage,
     store_failure,
 )
@@ -33,7 +35,7 @@ def deliver(
     with Content("/tmp", 50_000) as content:
         content.append(body)
         content.finish()
-        store.deliver(mailbox, header, content, quota)
+        store.deliver(mailbox, header, content, Terms(Quota(quota)))
 
 
 def files(spool: Path, mailbox: Mailbox = BOB) -> list[Path]:

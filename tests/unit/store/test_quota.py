@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from vmaild.core.directory import Quota
 from vmaild.store import quota as quota_module
 from vmaild.store.messages import OverQuota, Usage
 from vmaild.store.quota import Tally, counted, measure, parse_maildirsize, record, recorded
@@ -22,7 +23,7 @@ def maildir(tmp_path: Path) -> Path:
 
 def put(maildir: Path, size: int, quota: int) -> None:
     """Deliver a message of that size as far as the quota is concerned."""
-    with counted(str(maildir), size, quota):
+    with counted(str(maildir), size, Quota(quota)):
         (maildir / "new" / f"{time.time_ns()}.a.h,S={size}").touch()
 
 
@@ -117,7 +118,7 @@ def test_a_quota_may_be_filled_to_the_last_byte(maildir: Path) -> None:
 def test_a_delivery_that_fails_is_not_counted(maildir: Path) -> None:
     put(maildir, 10, 100)
     before = (maildir / "maildirsize").read_bytes()
-    with pytest.raises(KeyError), counted(str(maildir), 50, 100):
+    with pytest.raises(KeyError), counted(str(maildir), 50, Quota(100)):
         raise KeyError
     assert (maildir / "maildirsize").read_bytes() == before
 
@@ -176,9 +177,9 @@ def test_a_count_that_others_overtook_is_not_kept(maildir: Path, monkeypatch: py
 
 
 def test_a_mailbox_that_is_not_there_yet_is_empty(tmp_path: Path) -> None:
-    with counted(str(tmp_path / "new"), 100, 100):
+    with counted(str(tmp_path / "new"), 100, Quota(100)):
         pass
-    with pytest.raises(OverQuota), counted(str(tmp_path / "new"), 101, 100):
+    with pytest.raises(OverQuota), counted(str(tmp_path / "new"), 101, Quota(100)):
         pass
 
 

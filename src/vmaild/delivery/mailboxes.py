@@ -1,0 +1,128 @@
+"""Puts messages into mailboxes: past the domain's limit and filter, within the quota, into the right folder."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from vmaild.address import Address, fold
+from vmaild.core.directory import Account, DomainDefinition, SubFolders, quota_of
+from vmaild.core.site import DeliverySettings
+from vmaild.delivery.message import Message
+from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
+from vmaild.store.content import Content
+from vmaild.store.messages import Mailbox, MessageStore, OverQuota, StoreError, StoreFull, Terms
+
+log = logging.getLogger("vmaild.delivery")
+
+
+class FilterFailed(Exception):
+    """The message did not come through the filter; the text is for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One mailbox that is to get a copy, and what its domain and its owner ask for."""
+
+    mailbox: Mailbox
+    terms: Terms
+    filter: str = ""
+    """The command line of the domain's filter program; empty: none."""
+    max_size: int = 0
+    """Octets of a message; 0: no limit but the site's."""
+    language: str = "en"
+
+    def is_too_large(self, size: int) -> bool:
+        """Whether a message of so many octets, with CRLF line ends, is larger than the domain takes."""
+        return 0 < self.max_size < size
+
+
+class Mailboxes:
+    """All mailboxes, as the site's settings open them."""
+
+    def __init__(
+        self, messages: MessageStore, settings: DeliverySettings, incoming: str, *, defer_over_quota: bool
+    ) -> None:
+        """`incoming` is the folder for messages on their way."""
+        self._messages = messages
+        self._settings = settings
+        self._incoming = incoming
+        over_quota = Deferred(Condition.OVER_QUOTA_FOR_NOW) if defer_over_quota else Rejected(Condition.OVER_QUOTA)
+        self._over_quota: Outcome = over_quota
+
+    def copy(self, definition: DomainDefinition, account: Account, detail: str) -> Copy:
+        """What is to be done for an account; `detail` is the sub-address."""
+        terms = Terms(
+            quota_of(definition, account),
+            self._settings.quota_warning,
+            "" if account.sub_folders is SubFolders.NONE else detail,
+            account.sub_folders is SubFolders.CREATE,
+        )
+        return Copy(
+            Mailbox(definition.name, account.login),
+            terms,
+            definition.filter,
+            definition.max_message_size,
+            definition.language or self._settings.language,
+        )
+
+    def put(self, message: Message, recipient: Address, copy: Copy) -> Outcome:
+        """Put a message into a mailbox; a positive outcome means that it is on disk. Never raises."""
+        if copy.is_too_large(message.content.virtual_size):
+            return Rejected(Condition.TOO_BIG)
+        mailbox = copy.mailbox
+        header = _header(message, recipient, mailbox)
+        try:
+            passed = self._deliver(message, recipient, header, copy)
+        except OverQuota:
+            return self._over_quota
+        except FilterFailed as failure:
+            log.error("%s: %s", mailbox, failure)
+            return Deferred(Condition.FILTER_WAITS)
+        except StoreFull as full:
+            log.error("%s: %s", mailbox, full)
+            return Deferred(Condition.SYSTEM_FULL)
+        except StoreError as failure:
+            log.error("%s: %s", mailbox, failure)
+            return Deferred(Condition.INTERNAL)
+        except Exception:
+            log.exception("%s: delivery failed", mailbox)
+            return Deferred(Condition.INTERNAL)
+        log.info("delivered to %s, %d bytes, from <%s>", mailbox, message.content.size, message.sender)
+        if passed:
+            self._warn(copy)
+        return Delivered()
+
+    def _deliver(self, message: Message, recipient: Address, header: bytes, copy: Copy) -> bool:
+        if not copy.filter:
+            return self._messages.deliver(copy.mailbox, header, message.content, copy.terms)
+        from vmaild.delivery.filter import filtered  # noqa: PLC0415  few domains have one
+
+        with filtered(copy, message, recipient, header, self._incoming, self._settings.filter_time) as content:
+            return self._messages.deliver(copy.mailbox, b"", content, copy.terms)
+
+    def _warn(self, copy: Copy) -> None:
+        """Tell the owner that the mailbox is nearly full; the quota does not hold this letter up."""
+        # The email package: longer to load than a delivery takes.
+        from vmaild.delivery.warning import quota_warning  # noqa: PLC0415
+
+        mailbox = copy.mailbox
+        try:
+            usage = self._messages.usage(mailbox)
+            with Content(self._incoming) as content:
+                content.append(quota_warning(mailbox, usage, copy.terms.quota, copy.language))
+                content.finish()
+                header = f"Return-Path: <>\nDelivered-To: {mailbox}\n".encode("utf-8", "surrogateescape")
+                self._messages.deliver(mailbox, header, content)
+        except Exception:
+            log.exception("%s: quota warning not delivered", mailbox)
+        else:
+            log.info("%s: warned that the mailbox is nearly full", mailbox)
+
+
+def _header(message: Message, recipient: Address, mailbox: Mailbox) -> bytes:
+    """What stands above a message in a mailbox: Return-Path first (RFC 5321 4.4), and the way that it came."""
+    lines = f"Return-Path: <{message.sender}>\nDelivered-To: {mailbox}\n"
+    if recipient.domain != mailbox.domain or recipient.key != fold(mailbox.login):
+        lines = f"{lines}X-Original-To: {recipient}\n"
+    return lines.encode("utf-8", "surrogateescape") + message.trace
