@@ -13,7 +13,6 @@ import logging
 import os
 import pwd
 import re
-import resource
 import select
 import shlex
 import signal
@@ -134,12 +133,12 @@ def execute(
     seconds: float,
     *,
     stdout: int | None = None,
-    limit: int = resource.RLIM_INFINITY,
+    limit: int = 0,
 ) -> tuple[int | None, bytes]:
     """Run a program as the mail user until it ends; its status (None: out of time) and what it said first.
 
-    `folder` belongs to the mail user. What is written to `stdout`, where one is given, is not heard, and is no
-    more than `limit` bytes. Raises OSError where it cannot be started.
+    `folder` belongs to the mail user. What is written to the file `stdout`, if one is given, is not heard; once
+    it is larger than `limit` the program is ended. Raises OSError where it cannot be started.
     """
     user, group = _mail_user(folder)
     reading, writing = os.pipe()
@@ -164,20 +163,20 @@ def execute(
         os.close(writing)
     with process:
         try:
-            if limit != resource.RLIM_INFINITY:
-                resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
-            return _watch(process, reading, time.monotonic() + seconds)
+            return _watch(process, reading, time.monotonic() + seconds, stdout, limit)
         finally:
             os.close(reading)
 
 
-def _watch(process: subprocess.Popen[bytes], reading: int, deadline: float) -> tuple[int | None, bytes]:
+def _watch(
+    process: subprocess.Popen[bytes], reading: int, deadline: float, file: int | None, limit: int
+) -> tuple[int | None, bytes]:
     """Read what a program says, so that it never waits for us, until it has ended or its time is over."""
     output = b""
     ended = False
     while True:
         left = deadline - time.monotonic()
-        if left <= 0:
+        if left <= 0 or (file is not None and os.fstat(file).st_size > limit):
             _end(process)
             return None, output
         # A child that it left behind may hold the pipe open: what counts is the program itself.

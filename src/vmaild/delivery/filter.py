@@ -46,7 +46,7 @@ def filtered(
         except (OSError, ValueError) as error:
             raise FilterFailed(f"filter {copy.filter} cannot be run: {error}") from error
         if status != 0:
-            told = "out of time" if status is None else f"status {status}"
+            told = "out of time, or endless" if status is None else f"status {status}"
             raise FilterFailed(
                 f"filter {copy.filter}: {told}: {said.decode('utf-8', 'backslashreplace').strip()!r}"
             )

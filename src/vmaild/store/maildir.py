@@ -44,11 +44,10 @@ class MaildirStore:
         try:
             with counted(path, size, terms.quota, terms.warning) as count:
                 try:
-                    folder = folder_for(path, terms.folder, create=terms.create_folder) if terms.folder else path
-                    _place(folder, name, header, content)
+                    _place(_folder(path, terms), name, header, content)
                 except FileNotFoundError:
                     create_maildir(path)
-                    _place(path, name, header, content)
+                    _place(_folder(path, terms), name, header, content)
         except OSError as error:
             raise store_failure(f"cannot deliver to {mailbox}", error) from error
         return count.passed
@@ -177,6 +176,11 @@ def append_to_maildir(path: str, header: bytes, content: Content) -> None:
 def host_in_names(host: str) -> str:
     r"""A host name as file names bear it: `/` as `\057` and `:` as `\072` (maildir(5)), `,` likewise."""
     return host.replace("/", r"\057").replace(":", r"\072").replace(",", r"\054")[:_LONGEST_HOST]
+
+
+def _folder(path: str, terms: Terms) -> str:
+    """The maildir that takes a message: the mailbox itself, or a folder of it."""
+    return folder_for(path, terms.folder, create=terms.create_folder) if terms.folder else path
 
 
 def _place(path: str, name: str, header: bytes, content: Content) -> None:

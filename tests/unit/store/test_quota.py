@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
+import subprocess
+import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -10,7 +15,9 @@ import pytest
 
 from vmaild.core.directory import Quota
 from vmaild.store import quota as quota_module
-from vmaild.store.messages import OverQuota, Usage
+from vmaild.store.content import Content
+from vmaild.store.maildir import MaildirStore
+from vmaild.store.messages import Mailbox, OverQuota, Terms, Usage
 from vmaild.store.quota import Tally, counted, measure, parse_maildirsize, record, recorded
 
 
@@ -220,3 +227,115 @@ def test_a_count_that_cannot_be_written_does_not_fail_the_delivery(
         put(maildir, 10, 100)
     assert "cannot keep the count" in caplog.text
     assert os.listdir(maildir / "tmp") == []
+
+
+# -- the mark at which an owner is warned
+
+
+def passes(maildir: Path, size: int, quota: Quota) -> bool:
+    with counted(str(maildir), size, quota, 90) as count:
+        (maildir / "new" / f"{time.time_ns()}.a.h,S={size}").touch()
+    return count.passed
+
+
+def test_one_message_passes_the_mark_and_none_after_it(maildir: Path) -> None:
+    quota = Quota(1000)
+    assert [passes(maildir, size, quota) for size in (500, 399, 1, 50, 50)] == [False, False, True, False, False]
+
+
+def test_messages_have_a_mark_too(maildir: Path) -> None:
+    quota = Quota(0, 10)
+    assert [passes(maildir, 1, quota) for _ in range(10)] == [False] * 8 + [True, False]
+    with pytest.raises(OverQuota, match="10 messages"):
+        passes(maildir, 1, quota)
+    assert (maildir / "maildirsize").read_text().startswith("10C\n")
+
+
+def test_both_limits_stand_in_the_file_and_either_is_enough(maildir: Path) -> None:
+    quota = Quota(100, 3)
+    assert not passes(maildir, 10, quota)
+    assert (maildir / "maildirsize").read_text().startswith("100S,3C\n")
+    assert passes(maildir, 80, quota)
+    assert not passes(maildir, 1, quota)  # the third of three messages, but the mark was passed before
+    with pytest.raises(OverQuota):
+        passes(maildir, 1, quota)
+
+
+def test_once_less_full_it_may_be_passed_again(maildir: Path) -> None:
+    quota = Quota(1000)
+    assert passes(maildir, 900, quota)
+    record(str(maildir), -500, 0)
+    assert not passes(maildir, 100, quota)
+    assert passes(maildir, 450, quota)
+
+
+def test_of_deliveries_at_one_moment_exactly_one_passes(maildir: Path) -> None:
+    quota = Quota(100_000)
+    passes(maildir, 1, quota)
+    passed: list[bool] = []
+    start = threading.Barrier(8)
+
+    def work() -> None:
+        start.wait()
+        passed.extend([passes(maildir, 1000, quota) for _ in range(12)])
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (len(passed), sum(passed)) == (96, 1)
+
+
+def test_dovecot_agrees(tmp_path: Path) -> None:
+    """Ours and Dovecot's deliveries in one maildir, each counted by the other."""
+    doveadm = shutil.which("doveadm")
+    if doveadm is None:
+        pytest.skip("Dovecot is not installed")
+    with tempfile.TemporaryDirectory() as name:
+        here = Path(name)
+        ids = ("nobody", 65534, 65534) if os.geteuid() == 0 else ("user", os.getuid(), os.getgid())
+        for folder in ("tmp", "new", "cur"):
+            (here / "m" / folder).mkdir(parents=True)
+        for path in (here, *here.rglob("*")):
+            os.chown(path, ids[1], ids[2])
+        (here / "conf").write_text(
+            f"base_dir = {here}/base\nlog_path = /dev/stderr\nssl = no\nfirst_valid_uid = 1\nfirst_valid_gid = 1\n"
+            f"mail_uid = {ids[1]}\nmail_gid = {ids[2]}\nmail_location = maildir:{here}/m\nmail_plugins = quota\n"
+            "plugin {\n  quota = maildir:User quota\n  quota_rule = *:storage=1M:messages=4\n}\n"
+        )
+        (here / "conf").chmod(0o644)
+        (here / "letter").write_text("Subject: x\n\nhello\n")
+        (here / "letter").chmod(0o644)
+
+        def dovecot(*command: str) -> str:
+            environment = {"USER": ids[0], "HOME": str(here), "PATH": os.environ["PATH"]}
+            ran = subprocess.run(
+                [doveadm, "-c", str(here / "conf"), "-f", "json", *command],
+                env=environment,
+                capture_output=True,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+            assert ran.returncode == 0, ran.stderr
+            return ran.stdout
+
+        def dovecots() -> tuple[int, int]:
+            rows = {row["type"]: row for row in json.loads(dovecot("quota", "get"))}
+            assert (rows["STORAGE"]["limit"], rows["MESSAGE"]["limit"]) == ("1024", "4")
+            return int(rows["STORAGE"]["value"]), int(rows["MESSAGE"]["value"])
+
+        quota = Quota(1 << 20, 4)
+        store = MaildirStore(str(here.parent))
+        for _ in range(2):
+            with Content(name) as content:
+                content.append(b"y" * 99 * 1024 + b"\n")
+                content.finish()
+                store.deliver(Mailbox(here.name, "m"), b"", content, Terms(quota))
+        assert dovecots() == (199, 2)
+        dovecot("save", "-m", "INBOX", str(here / "letter"))
+        assert dovecots()[1] == 3
+        assert passes(here / "m", 1, quota)  # the fourth of four
+        with pytest.raises(OverQuota, match="4 messages"):
+            passes(here / "m", 1, quota)
