@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Iterator
 
 from vmaild.address import fold
 from vmaild.admin.door import Door
-from vmaild.admin.lint import Fault, alias_faults, fallback_fault
+from vmaild.admin.lint import alias_faults, fallback_fault
 from vmaild.admin.refusal import Refused
 from vmaild.admin.view import View
+from vmaild.core.alias_lint import Fault, oddities
 from vmaild.core.directory import Domain, LookupFailed
 from vmaild.core.findings import Finding, Severity
 from vmaild.core.permissions import Action, allowed
 from vmaild.formats.shadow import parse_shadow
+
+_ARCHIVED = re.compile(r"(.+)\.[0-9]{8}T[0-9]{6}(?:\.[0-9]+)?")
 
 
 def check_all(door: Door) -> list[Finding]:
@@ -35,6 +39,53 @@ def check_domain(door: Door, name: str) -> list[Finding]:
     if name not in view.names():
         name = view.domain(name).name
     return _sorted([*(_site(door) if door.actor.site_admin else ()), *_domain(view, name)])
+
+
+def lint_aliases(door: Door, name: str | None) -> list[Finding]:
+    """What is wrong with or odd about the aliases of a domain; None: of all that the actor may see.
+
+    Raises Refused.
+    """
+    if name is not None:
+        view, domain = door.see(name)
+        return _sorted(list(_aliases(view, domain)))
+    view = door.view()
+    findings: list[Finding] = []
+    for each in view.names():
+        if door.actor.site_admin or _may_see(door, view, each):
+            try:
+                found = view.directory.find(each)
+            except LookupFailed as failure:
+                findings.append(_unreadable(view, each, failure))
+                continue
+            findings += _aliases(view, found) if found else ()
+    return _sorted(findings)
+
+
+def _aliases(view: View, domain: Domain) -> Iterator[Finding]:
+    for alias_file in domain.alias_files:
+        yield from (finding for finding in domain.findings if finding.path == alias_file.path)
+    try:
+        for fault in (*alias_faults(view.directory, domain), *oddities(view.directory, domain, _removed(view))):
+            yield _finding(fault)
+    except LookupFailed as failure:
+        yield _unreadable(view, domain.name, failure)
+
+
+def _unreadable(view: View, name: str, failure: LookupFailed) -> Finding:
+    problem = f"cannot be looked at: {failure}"
+    return Finding(view.definition_path(name), 0, problem, f"see 'vmail check {name}'", Severity.ERROR)
+
+
+def _removed(view: View) -> set[str]:
+    """Domains that were removed, whose files were archived."""
+    if not view.actor.site_admin:
+        return set()  # other people's domains
+    try:
+        archived = os.listdir(f"{view.layout.configuration}/.archive")
+    except OSError:
+        return set()
+    return {found[1] for found in map(_ARCHIVED.fullmatch, archived) if found}
 
 
 def _may_see(door: Door, view: View, name: str) -> bool:
@@ -67,8 +118,7 @@ def _domain(view: View, name: str) -> Iterator[Finding]:
         return
     yield from _secrets(view, domain)
     yield from _pairs(view, domain)
-    for fault in alias_faults(view.directory, domain):
-        yield _finding(fault)
+    yield from _aliases(view, domain)
     fault_of_fallback = fallback_fault(view.directory, domain)
     if fault_of_fallback is not None:
         yield _finding(fault_of_fallback)

@@ -7,20 +7,12 @@ from dataclasses import dataclass, replace
 
 from vmaild.address import Address, fold
 from vmaild.admin.reroute import ANY
+from vmaild.core.alias_lint import Fault
 from vmaild.core.directory import AliasEntry, AliasFile, Directory, Domain, FallbackToDomain, NoFallback, Source
 from vmaild.core.routing import Rejected, Undecided, route
 from vmaild.formats.domain import render_fallback
 from vmaild.formats.parsed import quoted
 from vmaild.outcome import Condition
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A destination that does not work."""
-
-    source: Source
-    problem: str
-    remedy: str
 
 
 def alias_faults(directory: Directory, domain: Domain) -> Iterator[Fault]:

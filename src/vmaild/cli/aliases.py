@@ -7,10 +7,14 @@ from typing import Annotated
 import typer
 
 from vmaild.admin import aliases
+from vmaild.admin.checks import lint_aliases
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain, parse_name
-from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
-from vmaild.cli.output import place, print_json, print_plan, print_table
+from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, examples, root_of
+from vmaild.cli.output import console, place, print_json, print_plan, print_table
+from vmaild.cli.text import safe
+from vmaild.core.directory import Source
+from vmaild.core.findings import Finding
 
 app = Verbs("Add, change, show and remove aliases.")
 
@@ -79,6 +83,43 @@ def list_(
         print(f"{domain} has no aliases.")
         return
     _print(records, as_json=as_json)
+
+
+@app.verb(epilog=examples("vmail alias lint va.toto.fr", "vmail alias lint --json"))
+def lint(
+    context: typer.Context,
+    domain: Annotated[
+        str | None,
+        typer.Argument(metavar="[DOMAIN]", help="Its name or a domain alias; else all.", show_default=False),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look for aliases that are not as their writer meant them.
+
+    Found are targets that lead nowhere, back to themselves or into a removed domain, entries that hide another
+    or an account, doubles, and lists that expand to very many targets. Exit status 1 when there is any finding.
+    """
+    findings = lint_aliases(open_door(root_of(context)), None if domain is None else parse_domain(domain))
+    if as_json:
+        print_json({"findings": [_finding(finding) for finding in findings]})
+    elif not findings:
+        console().print("The aliases are all right.", style="green")
+    for finding in () if as_json else findings:
+        console().print(safe(str(Source(finding.path, finding.line))), style="bold")
+        console().print(f"  {safe(finding.problem)}", soft_wrap=False)
+        console().print(f"  remedy: {safe(finding.remedy)}", soft_wrap=False)
+    if findings:
+        raise typer.Exit(REFUSED)
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "severity": finding.severity.name.lower(),
+        "file": finding.path,
+        "line": finding.line,
+        "problem": finding.problem,
+        "remedy": finding.remedy,
+    }
 
 
 def _print(records: list[aliases.AliasRecord], *, as_json: bool) -> None:

@@ -62,3 +62,15 @@ def test_a_text_that_cannot_be_read(vmail: Vmail, tmp_path: Path) -> None:
     assert vmail("user", "vacation", BOB, "--text-file", str(tmp_path / "none")).status == 1
     (tmp_path / "latin").write_bytes(b"\xe9t\xe9")
     assert vmail("user", "vacation", BOB, "--text-file", str(tmp_path / "latin")).status == 2
+
+
+def test_alias_lint(vmail: Vmail, layout: Layout) -> None:
+    assert vmail("alias", "lint").status == 0
+    Path(layout.aliases("va.toto.fr")).write_text("team: bob, nobody\nbob: alice\n")
+    for arguments in (("alias", "lint"), ("alias", "lint", "va.example")):
+        ran = vmail(*arguments)
+        assert ran.status == 1
+        assert "leads nowhere" in ran.stdout
+    findings = vmail("alias", "lint", "va.toto.fr", "--json").document["findings"]
+    assert [finding["line"] for finding in findings] == [1, 2]
+    assert "hides the account" in findings[1]["problem"]
