@@ -434,3 +434,18 @@ def test_who_is_never_answered(here: Layout, home: Path, body: bytes, sender: st
 def test_an_answer_that_fails_hurts_no_delivery(here: Layout, home: Path) -> None:
     assert deliver(agent(here), here, "bob@va.test", body=TO_BOB) == [Delivered()]
     assert len(mail(here, "bob")) == 1
+    # It was not sent, so it does not count: the next message is answered.
+    with running(ScriptedRelay()) as relay:
+        deliver(agent(here, smtp(relay)), here, "bob@va.test", body=TO_BOB)
+    assert [taken.recipients for taken in relay.taken] == [["ann@example.org"]]
+
+
+def test_a_vacation_text_that_is_a_link_is_not_sent(here: Layout, home: Path) -> None:
+    """Else whoever can write in the home would be sent what only the mail user may read."""
+    secret = Path(here.root, "secret")
+    secret.write_text("the secret\n")
+    (home / "vacation").unlink()
+    (home / "vacation").symlink_to(secret)
+    with running(ScriptedRelay()) as relay:
+        assert deliver(agent(here, smtp(relay)), here, "bob@va.test", body=TO_BOB) == [Delivered()]
+    assert relay.taken == []
