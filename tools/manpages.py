@@ -178,6 +178,8 @@ _KEYS: dict[str, tuple[str, str]] = {
     "admins": ('["unix:alice"]', "Co-administrators: unix:alice for a user of this machine, or bob@va.toto.fr."),
     "disabled": ("false", "Whether the domain is out of service; its mail waits."),
     "certificate": ('""', ""),
+    "dkim_selector": ('"mail2026"', "The label below _domainkey where the key of signed mail stands."),
+    "dkim_key": ('"/etc/vmail/dkim/va.toto.fr.pem"', "The PEM file of that public key, for 'vmail dns'."),
     "plain_logins": ("false", ""),
     "quota_messages": ("10000", ""),
     "max_message_size": ('"20M"', "The largest message, where the site's own limit is not lower still."),

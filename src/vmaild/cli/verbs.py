@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vmaild import __version__
-from vmaild.cli import admins, aliases, check, domains, explain, init, mta, owners, serve, top, users
+from vmaild.cli import admins, aliases, check, dns, domains, explain, init, mta, owners, serve, top, users
 from vmaild.cli.conventions import Verbs, VmailGroup, examples
 
 app = Verbs(
@@ -53,7 +53,14 @@ def vmail(
 app.verb(epilog=init.EXAMPLES)(init.init)
 app.verb(epilog=serve.EXAMPLES)(serve.serve)
 app.verb(epilog=top.EXAMPLES)(top.top)
-_GROUPS = {"domain": domains.app, "user": users.app, "alias": aliases.app, "admin": admins.app, "mta": mta.app}
+_GROUPS = {
+    "domain": domains.app,
+    "user": users.app,
+    "alias": aliases.app,
+    "admin": admins.app,
+    "mta": mta.app,
+    "dns": dns.app,
+}
 users.app.verb("vacation", epilog=owners.VACATION_EXAMPLES)(owners.vacation)
 users.app.verb("forward", epilog=owners.FORWARD_EXAMPLES)(owners.forward)
 for _name, _group in _GROUPS.items():

@@ -221,6 +221,10 @@ class DomainDefinition:
     """What parts a login from its sub-address; empty: there are none; None: as the site has it."""
     language: str = ""
     """Of what we write to its users: `en` or `fr`; empty: the site's."""
+    dkim_selector: str = ""
+    """The label below `_domainkey` where the key of signed mail stands; empty: mail is not signed."""
+    dkim_key: str = ""
+    """PEM file of the public key; absolute."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -174,6 +174,33 @@ class VacationSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DnsSettings:
+    """Table `dns`: what the records of all domains have in common, and where they are written."""
+
+    ttl: int = 3600
+    primary: str = ""
+    """The primary name server, for new zones; empty: the domain's mail host."""
+    name_servers: tuple[str, ...] = ()
+    """All of them; empty: the primary alone."""
+    spf: str = "v=spf1 mx -all"
+    """Empty: no record; so for the following."""
+    dmarc: str = "v=DMARC1; p=none"
+    caa: str = ""
+    """The authority that issues certificates, such as letsencrypt.org."""
+    mta_sts: str = ""
+    """The id of the policy that https://mta-sts.DOMAIN serves (RFC 8461 section 3.1)."""
+    tlsa: bool = False
+    """Whether the MTA shows the domain's certificate, and senders with DANE may insist on it."""
+    autoconfig: bool = False
+    """Whether the names autoconfig and autodiscover lead to the mail host."""
+    submission: int = 0
+    """The port where the MTA takes mail from clients; 0: it does not."""
+    named_conf: str = "/etc/bind/named.conf"
+    reload: bool = False
+    """Whether rndc tells BIND of each zone that was written."""
+
+
+@dataclass(frozen=True, slots=True)
 class DeliverySettings:
     """Table `delivery`."""
 
@@ -212,6 +239,7 @@ class Site:
     delivery: DeliverySettings = DeliverySettings()
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()
+    dns: DnsSettings = DnsSettings()
     forwarding: ForwardingSettings = ForwardingSettings()
     vacation: VacationSettings = VacationSettings()
     maps: MapsSettings = MapsSettings()

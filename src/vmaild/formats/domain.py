@@ -296,5 +296,7 @@ _KEYS: dict[str, toml.Key] = {
     "admins": toml.texts(parse_principal, "unix:alice"),
     "disabled": toml.flag(),
     "certificate": toml.text(or_empty(parse_absolute_path)),
+    "dkim_selector": toml.text(or_empty(parse_domain_name)),
+    "dkim_key": toml.text(or_empty(parse_absolute_path)),
     "plain_logins": toml.flag(),
 }

@@ -13,6 +13,7 @@ from vmaild.core.findings import Finding
 from vmaild.core.site import (
     AuthSettings,
     DeliverySettings,
+    DnsSettings,
     ForwardingSettings,
     Listen,
     LmtpSettings,
@@ -189,6 +190,18 @@ def _over_quota(text: str) -> OverQuota:
         raise FormatError(f"{quoted(text)} is no answer", 'write "reject" or "defer"') from None
 
 
+def _txt(text: str) -> str:
+    if not text.isascii() or not text.isprintable():
+        raise FormatError(f"{quoted(text)} cannot stand in a TXT record", "write it in ASCII, on one line")
+    return text
+
+
+def _policy_id(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9]{0,32}", text):
+        raise FormatError(f"{quoted(text)} is no id of a policy", "write up to 32 letters and digits")
+    return text
+
+
 def _word(text: str) -> str:
     if "\0" in text or not text:
         raise FormatError(f"{quoted(text)} cannot be part of a command line", "remove it")
@@ -246,6 +259,20 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "trusted": toml.texts(parse_network, "192.0.2.1"),
     },
     "metrics": {"listen": _LISTEN},
+    "dns": {
+        "ttl": toml.number(0),
+        "primary": toml.text(or_empty(parse_domain_name)),
+        "name_servers": toml.texts(parse_domain_name, "ns1.example.org"),
+        "spf": toml.text(_txt),
+        "dmarc": toml.text(_txt),
+        "caa": toml.text(or_empty(parse_domain_name)),
+        "mta_sts": toml.text(_policy_id),
+        "tlsa": toml.flag(),
+        "autoconfig": toml.flag(),
+        "submission": toml.number(0),
+        "named_conf": toml.text(parse_absolute_path),
+        "reload": toml.flag(),
+    },
 }
 _SETTINGS: dict[str, Callable[..., object]] = {
     "pop3": Pop3Settings,
@@ -258,4 +285,5 @@ _SETTINGS: dict[str, Callable[..., object]] = {
     "vacation": VacationSettings,
     "auth": AuthSettings,
     "metrics": MetricsSettings,
+    "dns": DnsSettings,
 }

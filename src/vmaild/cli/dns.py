@@ -1,0 +1,126 @@
+"""`vmail dns`: the records that a domain needs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from vmaild.admin import dns as room
+from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_domain
+from vmaild.admin.refusal import Misused
+from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, examples, root_of
+from vmaild.cli.output import console, print_json, print_plan, print_table
+from vmaild.cli.text import safe
+from vmaild.core.dns_plan import Need
+from vmaild.diagnose.dns import Seen, State, look, make_resolver
+
+app = Verbs("Show the DNS records of a domain, and write them.")
+
+Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name or a domain alias.", show_default=False)]
+
+
+@app.verb(epilog=examples("vmail dns show va.toto.fr", "vmail dns show va.toto.fr --resolver 192.0.2.53 --json"))
+def show(
+    context: typer.Context,
+    domain: Domain,
+    resolver: Annotated[
+        str, typer.Option(metavar="HOST[:PORT]", help="Whom to ask; left away: the system's resolver.")
+    ] = "",
+    offline: Annotated[bool, typer.Option("--offline", help="Ask nobody: the plan alone.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Print the records of a domain, and whether DNS has them now.
+
+    Exit status 1 when a required record is missing or different.
+    """
+    plan = room.plan_of(open_door(root_of(context)), parse_domain(domain))
+    seen: list[Seen] = []
+    if not offline:
+        try:
+            seen = look([wanted.record for wanted in plan.wanted], make_resolver(resolver))
+        except ValueError as error:
+            raise Misused(str(error), "give --resolver HOST[:PORT], or --offline") from error
+    if as_json:
+        print_json(_document(plan, seen))
+    else:
+        _print(plan, seen)
+    wrong = {each.record for each in seen if each.state in (State.MISSING, State.DIFFERENT)}
+    if any(wanted.need is Need.REQUIRED and wanted.record in wrong for wanted in plan.wanted):
+        raise typer.Exit(REFUSED)
+
+
+@app.verb(epilog=examples("vmail dns zone va.toto.fr", "vmail dns zone va.toto.fr --json"))
+def zone(context: typer.Context, domain: Domain, as_json: Json = False) -> None:
+    """Print whole zone files for a domain: one for each of its names and for each network of its addresses."""
+    zones = room.zones_of(open_door(root_of(context)), parse_domain(domain))
+    if as_json:
+        print_json({"zones": dict(zones)})
+        return
+    for origin, text in zones.items():
+        print(f"; zone {origin}\n$ORIGIN {origin}.\n{text}")
+
+
+@app.verb(
+    epilog=examples(
+        "vmail dns apply va.toto.fr --dry-run",
+        "vmail dns apply va.toto.fr --zone-file toto.fr=/srv/db.toto.fr",
+    )
+)
+def apply(
+    context: typer.Context,
+    domain: Domain,
+    zone_file: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ZONE=PATH", help="A zone and its file; left away: all that named.conf says."),
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write the records of a domain into the zone files of BIND, forward and reverse.
+
+    They stand in a marked block; of the rest of a file only the serial is changed. A record that contradicts one
+    written by hand is left away, with a warning. A domain that is no longer defined loses its records. A copy of
+    each file as it was is left beside it. Journalled zones, which dynamic updates change, are refused.
+    """
+    files = dict(map(room.parse_zone_file, zone_file or ()))
+    door = open_door(root_of(context))
+    plan = room.apply_dns(door, parse_domain(domain), files, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+def _print(plan: room.DnsPlan, seen: list[Seen]) -> None:
+    states = {each.record: each for each in seen}
+    rows = []
+    for wanted in plan.wanted:
+        record, found = wanted.record, states.get(wanted.record)
+        now = "" if found is None else found.state.value
+        if found is not None and found.state is State.DIFFERENT:
+            now += f": {', '.join(found.found)}"
+        rows.append((now or wanted.need.value, f"{record.name}.", record.type, record.rdata))
+    print_table(("now" if seen else "need", "name", "type", "data"), rows)
+    for problem in dict.fromkeys(each.problem for each in seen if each.problem):
+        console(error=True).print(f"warning: {safe(problem)}", style="yellow")
+    for warning in plan.warnings:
+        console(error=True).print(f"warning: {safe(warning)}", style="yellow")
+
+
+def _document(plan: room.DnsPlan, seen: list[Seen]) -> dict[str, object]:
+    states = {each.record: each for each in seen}
+    records = []
+    for wanted in plan.wanted:
+        record, found = wanted.record, states.get(wanted.record)
+        records.append(
+            {
+                "name": record.name,
+                "type": record.type,
+                "ttl": record.ttl,
+                "data": record.rdata,
+                "need": wanted.need.value,
+                "why": wanted.why,
+                "state": found.state.value if found else None,
+                "found": list(found.found) if found else [],
+            }
+        )
+    return {"domain": plan.domain, "records": records, "warnings": list(plan.warnings)}
