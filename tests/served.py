@@ -40,6 +40,8 @@ class Root:
     pop3: int
     lmtp: int
     smtp: int
+    web: int = 0
+    """0: it serves no pages."""
 
     @property
     def etc(self) -> Path:
@@ -139,13 +141,15 @@ def processes_of(session: int) -> list[int]:
 
 
 def copy_root(template: Path, path: Path, ports: Sequence[int]) -> Root:
-    """A copy of a laid-out demo with its own ports for POP3, LMTP and SMTP."""
+    """A copy of a laid-out demo with its own ports for POP3, LMTP, SMTP and, where a fourth is given, the web."""
     shutil.copytree(template, path, symlinks=True)
-    pop3, lmtp, smtp = ports
+    pop3, lmtp, smtp, *web = ports
     site = path / "etc/vmail/vmail.toml"
+    text = site.read_text()
+    site.write_text(text.replace("8098", str(web[0])) if web else re.sub(r"(?m)^listen = .*8098.*$", "", text))
     numbers = {"11110": str(pop3), "11024": str(lmtp), "11025": str(smtp)}
     site.write_text(re.sub(r"\b11(110|024|025)\b", lambda found: numbers[found[0]], site.read_text()))
-    return Root(path, pop3, lmtp, smtp)
+    return Root(path, pop3, lmtp, smtp, *web)
 
 
 def start(root: Root, *, greets: bool = True) -> Served:

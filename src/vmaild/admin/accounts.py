@@ -126,7 +126,8 @@ def set_password(door: Door, address: Address, *, password: bytes, dry_run: bool
         steps = _shadow_edit(view, domain, changed, f"password of {login} set")
         return Draft(f"set the password of {login}@{domain.name}", steps, warnings)
 
-    return door.change(_change("user passwd", address, draft), dry_run=dry_run)
+    change = Change("user passwd", address.domain, str(address), Action.OWN_PASSWORD, draft, owner=address)
+    return door.change(change, dry_run=dry_run)
 
 
 def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_run: bool = False) -> Plan:

@@ -36,13 +36,13 @@ def list_users(door: Door, domain_name: str) -> list[AccountRecord]:
     """The accounts of a domain, sorted by login. Raises Refused."""
     view, domain = door.see(domain_name)
     with refusals():
-        return [_record(view, domain, account) for _, account in sorted(domain.accounts.items())]
+        return [record_of(view, domain, account) for _, account in sorted(domain.accounts.items())]
 
 
 def show_user(door: Door, address: Address) -> AccountRecord:
     """One account, with what its mailbox holds. Raises Refused."""
     view, domain = door.see(address.domain)
-    record = _record(view, domain, account_of(domain, address))
+    record = record_of(view, domain, account_of(domain, address))
     mailbox = Mailbox(domain.name, record.account.login)
     with refusals():
         usage = door.messages.usage(mailbox) if door.messages.exists(mailbox) else Usage(0, 0)
@@ -60,7 +60,8 @@ def account_of(domain: Domain, address: Address) -> Account:
     return account
 
 
-def _record(view: View, domain: Domain, account: Account) -> AccountRecord:
+def record_of(view: View, domain: Domain, account: Account) -> AccountRecord:
+    """All about an account but what its mailbox holds. Raises Refused."""
     entry = view.password_of(domain, account.login)
     hashed = entry.password if entry else ""
     quota = quota_of(domain.definition, account)

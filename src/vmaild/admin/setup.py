@@ -182,7 +182,7 @@ def _files(layout: Layout, demo: bool) -> Iterator[_File]:
 
 
 def _settings(layout: Layout, demo: bool) -> dict[str, object]:
-    admins = dict.fromkeys([f"{UNIX}root", UNIX + user_name(os.getuid())])
+    admins = dict.fromkeys([f"{UNIX}root", UNIX + user_name(os.getuid()), *([content.ADMIN] if demo else [])])
     settings: dict[str, object] = {"site.admins": list(admins)}
     if not layout.root:
         settings["site.user"] = MAIL_USER

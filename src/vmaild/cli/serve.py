@@ -81,6 +81,13 @@ def _places(door: Door, site: Site, owners: dict[str, str]) -> Iterator[tuple[st
         yield "LMTP", "every domain", f"unix:{door.layout.path(listen.path)}" if listen.path else f"{listen}"
     for listen in site.smtp.listen:
         yield "SMTP", "every domain", f"{listen}"
+    for listen in site.web.listen:
+        domain = owners.get(listen.host)
+        yield (
+            "Web",
+            domain or "every domain",
+            f"http://{listen}/" + ("" if domain else "   alice@va.toto.fr administers"),
+        )
 
 
 def _suggestions(

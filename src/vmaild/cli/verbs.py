@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from vmaild import __version__
-from vmaild.cli import admins, aliases, check, dns, domains, explain, init, mta, owners, serve, top, users
+from vmaild.cli import admins, aliases, check, dns, domains, explain, init, mta, owners, serve, tokens, top, users
 from vmaild.cli.conventions import Verbs, VmailGroup, examples
 
 app = Verbs(
@@ -53,6 +53,7 @@ def vmail(
 app.verb(epilog=init.EXAMPLES)(init.init)
 app.verb(epilog=serve.EXAMPLES)(serve.serve)
 app.verb(epilog=top.EXAMPLES)(top.top)
+app.verb(epilog=tokens.AUDIT_EXAMPLES)(tokens.audit)
 _GROUPS = {
     "domain": domains.app,
     "user": users.app,
@@ -60,6 +61,7 @@ _GROUPS = {
     "admin": admins.app,
     "mta": mta.app,
     "dns": dns.app,
+    "token": tokens.app,
 }
 users.app.verb("vacation", epilog=owners.VACATION_EXAMPLES)(owners.vacation)
 users.app.verb("forward", epilog=owners.FORWARD_EXAMPLES)(owners.forward)

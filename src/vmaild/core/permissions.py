@@ -25,12 +25,13 @@ class Action(Enum):
     ACCOUNTS = "change accounts of"
     ALIASES = "change aliases of"
     OWN_MAIL = "change vacation texts and forwarding of"
+    OWN_PASSWORD = "change passwords of"  # noqa: S105  a word for people
     PROGRAMS = "use commands, files and lists in aliases of"
     DEFINITION = "change the definition of"
     MACHINE = "change the settings of"
 
 
-_OF_CO_ADMINISTRATORS = {Action.SEE, Action.ACCOUNTS, Action.ALIASES, Action.OWN_MAIL}
+_OF_CO_ADMINISTRATORS = {Action.SEE, Action.ACCOUNTS, Action.ALIASES, Action.OWN_MAIL, Action.OWN_PASSWORD}
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def allowed(actor: Actor, action: Action, definition: DomainDefinition | None) -
 
 def owns(actor: Actor, action: Action, account: Address) -> bool:
     """Whether `actor` may do that with an account because it is the actor's own."""
-    return action is Action.OWN_MAIL and same_principal(actor.principal, str(account))
+    return action in {Action.OWN_MAIL, Action.OWN_PASSWORD} and same_principal(actor.principal, str(account))
 
 
 def canonical_principal(text: str) -> str:

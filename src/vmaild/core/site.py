@@ -122,6 +122,12 @@ class WebSettings:
     """Table `web`."""
 
     listen: tuple[Listen, ...] = ()
+    certificate: str = ""
+    """PEM file, chain and key, for TLS of its own; absolute, empty: none, as behind a proxy."""
+    proxies: tuple[str, ...] = ("127.0.0.0/8", "::1")
+    """Addresses and networks of reverse proxies: what they say in X-Forwarded-* is believed."""
+    pam_service: str = "vmail"
+    """The file of /etc/pam.d by which users of this machine are checked (or `other`, where it is missing)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -232,7 +232,12 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
     "lmtp": {"listen": _LISTEN, "workers": toml.number(1)},
     "maps": {"listen": _LISTEN},
     "smtp": {"listen": _LISTEN, "allow_remote": toml.flag()},
-    "web": {"listen": _LISTEN},
+    "web": {
+        "listen": _LISTEN,
+        "certificate": toml.text(or_empty(parse_absolute_path)),
+        "proxies": toml.texts(parse_network, "192.0.2.1"),
+        "pam_service": toml.text(_user),
+    },
     "delivery": {
         "relay": toml.text(_relay),
         "max_size": toml.size(),

@@ -16,8 +16,12 @@ SITE: Mapping[str, object] = {
     "pop3.listen": ["127.0.0.1:11110", "127.0.0.2:11110", "127.0.0.3:11110", "127.0.0.4:11110"],
     "lmtp.listen": ["127.0.0.1:11024", "unix:/run/vmail/lmtp.sock"],
     "smtp.listen": ["127.0.0.1:11025"],
+    "web.listen": ["127.0.0.1:8098", "127.0.0.2:8098", "127.0.0.3:8098", "127.0.0.4:8098"],
 }
 """The settings of vmail.toml, as generate.site takes them."""
+
+ADMIN = "alice@va.toto.fr"
+"""Who administers the demonstration on the web."""
 
 
 @dataclass(frozen=True, slots=True)

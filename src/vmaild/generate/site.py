@@ -79,7 +79,16 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "allow_remote": (False, "Whether SMTP may listen on other addresses, too."),
     },
     "web": {
-        "listen": ([], "Where the web pages are to be served. Not served yet."),
+        "listen": (
+            [],
+            (
+                "Where the web pages are served. The address or name by which they are reached tells the domain.\n"
+                "Loopback, behind a reverse proxy, or with a certificate of its own: passwords are typed there."
+            ),
+        ),
+        "certificate": ("", "For TLS of its own: a PEM file with chain and key."),
+        "proxies": (["127.0.0.0/8", "::1"], "Reverse proxies, whose X-Forwarded-* headers are believed."),
+        "pam_service": ("vmail", "The file of /etc/pam.d that checks users of this machine, who administer."),
     },
     "auth": {
         "cache": (

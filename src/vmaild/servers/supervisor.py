@@ -98,6 +98,7 @@ class Supervisor:
                 (Speech.LMTP, site.lmtp.listen),
                 (Speech.SOCKETMAP, site.maps.listen),
                 (Speech.SMTP, site.smtp.listen),
+                (Speech.WEB, site.web.listen),
                 (Speech.METRICS, site.metrics.listen),
                 (Speech.LIVE_VIEW, (LIVE_VIEW,)),
             )
@@ -136,6 +137,7 @@ class Supervisor:
             (Role.POP3, self.site.pop3.workers),
             (Role.LMTP, self.site.lmtp.workers),
             (Role.MAPS, 1),
+            (Role.WEB, 1),
         ):
             if role is Role.NATIVE or self.doors(role):
                 for place in range(number):
@@ -192,7 +194,10 @@ class Supervisor:
                 passthrough.run(daemons, lifeline, self.site.pop3.native)
             else:
                 shared = self.layout, self.site, self.directory, self.shared
-                worker.run(Post(*shared, row, doors, lifeline, ready, channel))
+                serve_role = worker.run
+                if role is Role.WEB:
+                    from vmaild.servers.webd import run as serve_role  # noqa: PLC0415  much that others need not
+                serve_role(Post(*shared, row, doors, lifeline, ready, channel))
             status = 0
         except BaseException:
             log.exception("%s worker failed", role.value)

@@ -58,6 +58,8 @@ class Role(Enum):
     NATIVE = "passthrough"
     """Nothing itself: it starts the host's own POP3 daemon, as root."""
     POP3 = "pop3"
+    WEB = "web"
+    """The web pages and the API, and a keeper who reads and writes for them."""
     LMTP = "lmtp"
     """And SMTP, the metrics and the live view."""
     MAPS = "maps"
@@ -72,6 +74,7 @@ class Speech(Enum):
     LMTP = (Role.LMTP, Dialect.LMTP)
     SMTP = (Role.LMTP, Dialect.SMTP)
     SOCKETMAP = Role.MAPS
+    WEB = Role.WEB
     METRICS = (Role.LMTP, "metrics")
     LIVE_VIEW = (Role.LMTP, "live view")
 

@@ -1,14 +1,14 @@
 """State that is not configuration, in SQLite through SQLAlchemy: `/var/lib/vmail/vmail.sqlite`.
 
-Today the audit log: every change of the administration, by whom, and how it ended. A record is written before
-the first file is touched and completed after the last, so a machine that stopped in between says so itself
-(outcome `begun`). The write-ahead log lets readers and one writer work at once.
+The audit log: every change of the administration, by whom, and how it ended. A record is written before the
+first file is touched and completed after the last, so a machine that stopped in between says so itself (outcome
+`begun`). Web sessions and API tokens: see sessions. The write-ahead log lets readers and one writer work at once.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData, Table
 
-SCHEMA = 1
+SCHEMA = 2
 """PRAGMA user_version of a database as this version writes it."""
 BUSY = 10.0
 """Seconds to wait for another writer."""
@@ -50,54 +50,35 @@ class AuditRecord:
     """`begun`, `done`, or `failed: why`."""
 
 
-class AuditLog:
-    """The audit log of a layout; the database is created with its first record."""
+class Database:
+    """The database of a layout; created when it is first written to."""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._path = f"{layout.state}/vmail.sqlite"
-        self._prepared: tuple[Engine, Table] | None = None
+        self._prepared: tuple[Engine, MetaData] | None = None
 
-    def begin(self, record: AuditRecord) -> int:
-        """Write down what is about to be done; returns the record's number. Raises StateUnusable."""
-        at = datetime.now(UTC).isoformat(timespec="milliseconds")
-        with self._transaction() as (connection, audit):
-            values = asdict(record) | {"at": at, "outcome": BEGUN}
-            result = connection.execute(audit.insert().values(values))
-            return int(result.lastrowid)
-
-    def complete(self, number: int, outcome: str = DONE) -> None:
-        """Write down how it ended. Raises StateUnusable."""
-        with self._transaction() as (connection, audit):
-            connection.execute(audit.update().where(audit.c.number == number).values(outcome=outcome))
-
-    def records(self, limit: int = 1000) -> list[AuditRecord]:
-        """The last records, oldest first. Raises StateUnusable."""
-        if not os.path.exists(self._path):
-            return []
-        with self._transaction() as (connection, audit):
-            newest = connection.execute(audit.select().order_by(audit.c.number.desc()).limit(limit))
-            rows = [dict(row) for row in newest.mappings()]
-        for row in rows:
-            del row["number"]
-        return [AuditRecord(**row) for row in reversed(rows)]
+    def exists(self) -> bool:
+        """Whether anything was ever written."""
+        return os.path.exists(self._path)
 
     @contextmanager
-    def _transaction(self) -> Iterator[tuple[Connection, Table]]:
+    def transaction(self, table: str) -> Iterator[tuple[Connection, Table]]:
+        """One transaction on a table. Raises StateUnusable."""
         import sqlite3  # noqa: PLC0415  half a second, with the next, that most commands need not pay
 
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  likewise
 
         try:
-            engine, audit = self._prepared = self._prepared or self._prepare()
+            engine, metadata = self._prepared = self._prepared or self._prepare()
             with engine.begin() as connection:
-                yield connection, audit
+                yield connection, metadata.tables[table]
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise StateUnusable(f"{self._path}: {getattr(error, 'orig', None) or error}") from error
         except (OSError, LockTimeout) as error:
             raise StateUnusable(f"{self._path}: {error}") from error
 
-    def _prepare(self) -> tuple[Engine, Table]:
+    def _prepare(self) -> tuple[Engine, MetaData]:
         """Open the database, and create or complete what is missing of it."""
         make_folders(self._layout.state, 0o755)
         make_folders(self._layout.run, 0o755)
@@ -106,21 +87,69 @@ class AuditLog:
                 fd = os.open(self._path, NEW_FILE, 0o640)
                 inherit_owner(fd, self._layout.state)
                 os.close(fd)
-        engine, metadata, audit = _engine(self._path)
+        engine, metadata = _engine(self._path)
         if _version(engine) < SCHEMA:
             # Two commands may be the first at one moment, and a change of the journal's mode waits for nobody.
             with exclusive(self._layout.lock("state"), BUSY):
                 _upgrade(engine, metadata)
-        return engine, audit
+        return engine, metadata
 
 
-def _engine(path: str) -> tuple[Engine, MetaData, Table]:
+class AuditLog:
+    """The audit log of a layout."""
+
+    def __init__(self, layout: Layout) -> None:
+        self._database = Database(layout)
+
+    def begin(self, record: AuditRecord) -> int:
+        """Write down what is about to be done; returns the record's number. Raises StateUnusable."""
+        at = datetime.now(UTC).isoformat(timespec="milliseconds")
+        with self._database.transaction("audit") as (connection, audit):
+            values = asdict(record) | {"at": at, "outcome": BEGUN}
+            result = connection.execute(audit.insert().values(values))
+            return int(result.lastrowid)
+
+    def complete(self, number: int, outcome: str = DONE) -> None:
+        """Write down how it ended. Raises StateUnusable."""
+        with self._database.transaction("audit") as (connection, audit):
+            connection.execute(audit.update().where(audit.c.number == number).values(outcome=outcome))
+
+    def records(self, limit: int = 1000, *, domain: str | None = None, skip: int = 0) -> list[AuditRecord]:
+        """The last records, oldest first; of one domain, or of all; the newest `skip` left out.
+
+        Raises StateUnusable.
+        """
+        if not self._database.exists():
+            return []
+        with self._database.transaction("audit") as (connection, audit):
+            query = audit.select() if domain is None else audit.select().where(audit.c.domain == domain)
+            newest = connection.execute(query.order_by(audit.c.number.desc()).limit(limit).offset(skip))
+            rows = [dict(row) for row in newest.mappings()]
+        for row in rows:
+            del row["number"]
+        return [AuditRecord(**row) for row in reversed(rows)]
+
+
+def _engine(path: str) -> tuple[Engine, MetaData]:
     from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, event  # noqa: PLC0415  see above
     from sqlalchemy.pool import NullPool  # noqa: PLC0415  see above
 
     metadata = MetaData()
-    text = [Column(name, String, nullable=False) for name in AuditRecord.__dataclass_fields__]
-    audit = Table("audit", metadata, Column("number", Integer, primary_key=True), *text, sqlite_autoincrement=True)
+
+    def table(name: str, texts: Iterable[str], numbers: Iterable[str] = ()) -> None:
+        Table(
+            name,
+            metadata,
+            Column("number", Integer, primary_key=True),
+            *(Column(each, String, nullable=False) for each in texts),
+            *(Column(each, Integer, nullable=False) for each in numbers),
+            sqlite_autoincrement=True,
+        )
+
+    table("audit", AuditRecord.__dataclass_fields__)
+    # A secret is kept as its digest: who reads the database cannot be somebody else.
+    table("session", ("digest", "principal", "address", "agent"), ("begun", "seen"))
+    table("token", ("digest", "principal", "name", "domain", "rights"), ("begun", "seen", "expires"))
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY})
 
     # sqlite3 would begin a transaction only at the first write, when another writer may have been faster.
@@ -132,7 +161,7 @@ def _engine(path: str) -> tuple[Engine, MetaData, Table]:
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
 
-    return engine, metadata, audit
+    return engine, metadata
 
 
 def _version(engine: Engine) -> int:

@@ -1,0 +1,24 @@
+"""The audit log as people ask for it: a site administrator sees all of it, a co-administrator that of a domain."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from vmaild.admin.door import Door
+from vmaild.admin.refusal import Refused
+from vmaild.store.state import AuditLog, StateUnusable
+
+PAGE = 50
+
+
+def changes(door: Door, domain: str | None, page: int = 1, size: int = PAGE) -> list[dict[str, str]]:
+    """One page of the changes of a domain, or of all; the newest first, pages counted from 1. Raises Refused."""
+    if domain is not None:
+        domain = door.see(domain)[1].name
+    elif not door.actor.site_admin:
+        raise Refused("only a site administrator sees the changes of all domains", "name a domain")
+    try:
+        found = AuditLog(door.layout).records(size, domain=domain, skip=(max(page, 1) - 1) * size)
+    except StateUnusable as error:
+        raise Refused(str(error), "see to that file, then run it again") from error
+    return [asdict(record) for record in reversed(found)]

@@ -1,0 +1,165 @@
+"""What the web asks for, as verbs with plain values, each on behalf of somebody: the web process has no files.
+
+`Desk` sits with whoever may read and write the configuration. A request names a session or a token, a verb and its
+arguments; the answer is plain values again, or a refusal. What a verb may do is decided by the door, as for the
+command line. Everything here blocks, and belongs in a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from vmaild.admin import answers
+from vmaild.admin.door import Door
+from vmaild.admin.gate import Gate
+from vmaild.admin.refusal import Misused, Refused
+from vmaild.core.permissions import Actor
+from vmaild.store.sessions import Sessions, Token
+from vmaild.store.state import StateUnusable
+
+log = logging.getLogger("vmaild.desk")
+
+Values = Mapping[str, Any]
+Answer = dict[str, Any]
+
+SIGNED_OUT = "signed out"
+"""The problem of a refusal where nobody is known by that secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Somebody wants something."""
+
+    verb: str
+    values: Values = field(default_factory=dict)
+    secret: str = field(default="", repr=False)
+    """Of a session or a token; empty: nobody in particular."""
+    client: str = ""
+    """The address of whoever asks."""
+
+
+class Desk:
+    """See the module."""
+
+    def __init__(self, door: Callable[[Actor], Door], gate: Gate, sessions: Sessions) -> None:
+        self._door = door
+        self._gate = gate
+        self._sessions = sessions
+        self._key = secrets.token_bytes(32)
+        self._lock = threading.Lock()
+
+    def answer(self, request: Request) -> Answer:
+        """Carry a request out: `{"ok": ...}`, or a problem with `remedy` and `status`. Never raises."""
+        try:
+            return {"ok": self._carry_out(request)}
+        except Misused as refusal:
+            return {"problem": refusal.problem, "remedy": refusal.remedy, "status": 422}
+        except Refused as refusal:
+            status = 401 if refusal.problem == SIGNED_OUT else 409
+            return {"problem": refusal.problem, "remedy": refusal.remedy, "status": status}
+        except StateUnusable as error:
+            log.error("%s", error)
+        except Exception:
+            log.exception("%s failed", request.verb)
+        return {"problem": "this cannot be done now", "remedy": "try again later", "status": 503}
+
+    def _carry_out(self, request: Request) -> Any:  # noqa: ANN401  plain values, as JSON has them
+        match request.verb:
+            case "domain.at":
+                values = request.values
+                return self._gate.domain_of(str(values.get("host", "")), str(values.get("address", "")))
+            case "client.settings":
+                return self._gate.client_settings(str(request.values.get("domain", "")))
+            case "login":
+                return self._log_in(request)
+            case "logout":
+                self._sessions.end(request.secret)
+                return None
+            case "password.change":
+                return self._change_password(request)
+        actor, session = self._who(request)
+        if request.verb == "who":
+            return {
+                "principal": actor.principal,
+                "site_admin": actor.site_admin,
+                "domains": self._gate.domains_of(actor.principal),
+                "session": session,
+            }
+        if request.verb.startswith("session."):
+            return self._session(request, actor, session)
+        verb = answers.VERBS.get(request.verb)
+        if verb is None:
+            raise Misused(f"there is no verb {request.verb}", "see the documentation of the API")
+        return verb(self._door(replace(actor, via=f"web, {request.client}")), request.values)
+
+    def _who(self, request: Request) -> tuple[Actor, int]:
+        """On whose behalf, and the number of the session. Raises Refused."""
+        token = self._sessions.token(request.secret)
+        session = self._sessions.find(request.secret) if request.secret and token is None else None
+        known = token or session
+        actor = self._gate.actor(known.principal) if known else None
+        if known is None or actor is None:
+            raise Refused(SIGNED_OUT, "sign in again")
+        if token is not None:
+            _within(token, request)
+        return actor, session.number if session else 0
+
+    def _log_in(self, request: Request) -> Answer:
+        values = request.values
+        actor = self._gate.log_in(
+            str(values.get("login", "")), str(values.get("password", "")), values.get("domain"), request.client
+        )
+        secret = self._sessions.begin(actor.principal, request.client, str(values.get("agent", "")))
+        return {"secret": secret, "principal": actor.principal, "site_admin": actor.site_admin}
+
+    def _change_password(self, request: Request) -> Answer:
+        """The page for everybody: login, old password, new password."""
+        values = request.values
+        old, new = str(values.get("old", "")), str(values.get("new", ""))
+        actor = self._gate.log_in(str(values.get("login", "")), old, values.get("domain"), request.client)
+        door = self._door(replace(actor, via=f"web, {request.client}"))
+        answers.set_own_password(door, new)
+        self._sessions.revoke(actor.principal)
+        return {"principal": actor.principal}
+
+    def _session(self, request: Request, actor: Actor, number: int) -> Any:  # noqa: ANN401  likewise
+        if request.verb == "session.confirm":
+            login = actor.principal
+            self._gate.log_in(login, str(request.values.get("password", "")), None, request.client)
+            return None
+        if request.verb == "session.revoke":
+            self._sessions.revoke(actor.principal, int(request.values["number"]))
+            return None
+        return [
+            {**answers.plain(session), "current": session.number == number}
+            for session in self._sessions.of(actor.principal)
+        ]
+
+
+RIGHTS = {
+    "read": {"who", "domains", "domain", "users", "user", "aliases", "explain", "check", "audit", "own"},
+    "accounts": {"user.add", "user.set", "user.remove", "user.vacation", "user.forward"},
+    "passwords": {"user.password"},
+    "aliases": {"alias.add", "alias.set", "alias.remove"},
+    "domains": {"domain.add", "domain.set", "domain.remove", "admin.grant", "admin.revoke"},
+}
+"""What a token may be limited to, and the verbs that belong to each right."""
+
+
+def _within(token: Token, request: Request) -> None:
+    """See that a token is for this. Raises Refused, which does not tell what is there beyond it."""
+    verb, values = request.verb, request.values
+    if token.rights and not any(verb in RIGHTS[right] for right in token.rights if right in RIGHTS):
+        raise Refused("this token is not for that", "make one with the right for it: 'vmail token add --help'")
+    if verb.startswith(("session.", "own")):
+        raise Refused("this is for people, not for tokens", "sign in on the web")
+    if not token.domain or verb == "who":
+        return
+    named = str(values.get("domain") or str(values.get("address", "")).rpartition("@")[2]).strip().lower()
+    if named != token.domain:
+        raise Refused("this token is for one domain only", f"ask for {token.domain}")

@@ -1,0 +1,169 @@
+"""Who somebody is: passwords of accounts and of users of this machine, checked with the throttle that POP3 has.
+
+Unknown, wrong, suspended, not an administrator: all of them end in one refusal, after the same work. Everything
+here blocks, and belongs in a thread.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from vmaild.address import Address, AddressError, canonical_domain, fold
+from vmaild.admin.refusal import Refused
+from vmaild.auth.passwords import NOBODY, verify
+from vmaild.auth.throttle import Throttle
+from vmaild.core.directory import LookupFailed
+from vmaild.core.permissions import UNIX, Actor, same_principal
+from vmaild.core.site import Site
+from vmaild.store.directory import FileDirectory
+from vmaild.store.layout import Layout
+
+log = logging.getLogger("vmaild.login")
+
+WRONG = "wrong login or password"
+TOO_MANY = "too many failed logins"
+
+
+@dataclass(slots=True)
+class Gate:
+    """Checks passwords. For all threads."""
+
+    layout: Layout
+    site: Site
+    throttle: Throttle
+    pam: Callable[[str, str], bool] | None = None
+    """Whether PAM takes the password of a user of this machine; None: it is not asked."""
+    _directory: FileDirectory = field(init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        self._directory = FileDirectory(self.layout, self.site.recipient_delimiter, keep_copies=False)
+
+    def domain_of(self, host: str, address: str) -> str | None:
+        """The domain that a page was reached for: by the name that was asked for, else by the address."""
+        with self._lock:
+            try:
+                return self._directory.domain_named(host) or self._directory.domain_at(address)
+            except LookupFailed:
+                return None
+
+    def client_settings(self, domain: str) -> dict[str, object] | None:
+        """What a mail program of a domain needs, which the DNS tells everybody; None: it is not served here."""
+        with self._lock:
+            try:
+                found = self._directory.find(canonical_domain(domain)) or self._directory.find(
+                    self._directory.domain_named(domain) or "-"
+                )
+            except (AddressError, LookupFailed):
+                return None
+        if found is None:
+            return None
+        plain = [{"port": 110, "socket": "STARTTLS" if self.site.pop3.certificate else "plain"}]
+        return {
+            "domain": found.name,
+            "host": found.definition.mail_host or found.name,
+            "pop3": [{"port": 995, "socket": "SSL"}] * bool(self.site.pop3.tls_listen) + plain,
+        }
+
+    def log_in(self, login: str, password: str, domain: str | None, client: str) -> Actor:
+        """Who that is. Raises Refused, with the same words whatever is wrong."""
+        principal = login.strip()
+        if principal.startswith(UNIX) or (domain is None and "@" not in principal and "%" not in principal):
+            return self._user(principal.removeprefix(UNIX), password, client)
+        return self._account(principal, password, domain, client)
+
+    def actor(self, principal: str) -> Actor | None:
+        """A principal who is known already, as of now; None: they may not go on."""
+        admin = any(same_principal(principal, listed) for listed in self.site.admins)
+        if principal.startswith(UNIX):
+            return Actor(principal, admin, "web") if admin or self.domains_of(principal) else None
+        with self._lock:
+            found = self._hash(principal, None)
+        return Actor(principal, admin, "web") if found[1] is not None else None
+
+    def domains_of(self, principal: str) -> list[str]:
+        """The domains that a principal is a co-administrator of, sorted."""
+        with self._lock:
+            found = []
+            for name in self._directory.names():
+                try:
+                    domain = self._directory.find(name)
+                except LookupFailed:
+                    continue
+                if domain and any(same_principal(principal, admin) for admin in domain.definition.admins):
+                    found.append(name)
+        return found
+
+    def _account(self, login: str, password: str, domain: str | None, client: str) -> Actor:
+        with self._lock:
+            domain_name, address, hashed = self._hash(login, domain)
+        key = fold(login.rpartition("@")[0] or login)
+        self._wait(client, domain_name, key)
+        secret = password.encode("utf-8", "surrogatepass")
+        right = verify(secret, hashed)
+        if not right or address is None:
+            self.throttle.failed(client, domain_name, key, secret, time.monotonic())
+            log.info("web login failed: %r from %s", login, client)
+            raise Refused(WRONG, "try again")
+        self.throttle.succeeded(client, domain_name, key, time.monotonic())
+        principal = str(Address(address.key, address.domain))
+        return Actor(principal, any(same_principal(principal, each) for each in self.site.admins), "web")
+
+    def _hash(self, login: str, domain_name: str | None) -> tuple[str, Address | None, str]:
+        """The domain that is meant, whose password it is (None: nobody's), and what it is checked against."""
+        name, mark, named = login.rpartition("@")
+        if not mark:
+            name, mark, named = login.rpartition("%")
+        try:
+            wanted = canonical_domain(named) if mark else (domain_name or "")
+            domain = self._directory.find(wanted) if wanted else None
+        except (AddressError, LookupFailed):
+            domain = None
+        name = name if mark else login
+        if domain is not None and domain_name in (None, domain.name):
+            account = domain.accounts.get(fold(name))
+            entry = self._directory.password_of(domain.name, name) if account else None
+            expired = entry is not None and entry.expires is not None and entry.expires * 86400 <= time.time()
+            usable = entry is not None and bool(entry.password) and not entry.locked and not expired
+            if account is not None and entry is not None and usable and not domain.definition.disabled:
+                return domain.name, Address(account.login, domain.name), entry.password
+        there = domain_name or (domain.name if domain else "")
+        return there, None, (self._directory.any_password(there) if there else "") or NOBODY
+
+    def _user(self, name: str, password: str, client: str) -> Actor:
+        principal = UNIX + name
+        key = fold(name)
+        self._wait(client, "", key)
+        site_admin = any(same_principal(principal, each) for each in self.site.admins)
+        may = site_admin or bool(self.domains_of(principal))
+        # PAM is asked whoever it is, so that nobody learns who administers here.
+        right = self.pam is not None and self.pam(name, password)
+        if not (right and may):
+            self.throttle.failed(client, "", key, password.encode("utf-8", "surrogatepass"), time.monotonic())
+            log.info("web login failed: %r from %s", principal, client)
+            raise Refused(WRONG, "try again")
+        self.throttle.succeeded(client, "", key, time.monotonic())
+        return Actor(principal, site_admin, "web")
+
+    def _wait(self, client: str, domain: str, key: str) -> None:
+        verdict = self.throttle.verdict(client, domain, key, time.monotonic())
+        if verdict.refused:
+            raise Refused(TOO_MANY, "try again later")
+        time.sleep(verdict.delay)
+
+
+def pam_takes(user: str, password: str, service: str) -> bool:
+    """Whether PAM takes a password; needs root for other users than oneself (pam(8))."""
+    import pamela  # noqa: PLC0415  only where users of this machine log in
+
+    if not user or "\0" in user or "\0" in password:
+        return False
+    try:
+        pamela.authenticate(user, password, service=service)
+    except pamela.PAMError:
+        return False
+    return True

@@ -1,0 +1,45 @@
+"""How a page carries out a change: what redirects mail, or cannot be undone, is shown first and confirmed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.responses import Response
+
+from vmaild.web.desk import Refusal
+from vmaild.web.visit import Visit
+
+
+async def change(
+    visit: Visit,
+    verb: str,
+    fields: dict[str, str],
+    values: dict[str, Any],
+    back: str,
+    *,
+    dangerous: bool = False,
+    new: bool = False,
+) -> Response:
+    """Show what a change would do, or do it where nobody's mail goes elsewhere by it or it is confirmed.
+
+    `fields` are those of the form, which the page of confirmation sends again; `back` is where to go afterwards.
+    A dangerous change wants the password again; what is `new` takes no mail from anywhere. Raises Refusal.
+    """
+    confirmed = fields.get("confirmed") == "yes"
+    problem = ""
+    if dangerous and confirmed:
+        try:
+            await visit.ask("session.confirm", password=fields.get("password", ""))
+        except Refusal as refusal:
+            problem = visit._(refusal.problem)
+    if not confirmed or problem:
+        plan = await visit.ask(verb, **values, dry_run=True)
+        if dangerous or (plan["rerouted"] and not new) or plan["warnings"] or problem:
+            again = {name: value for name, value in fields.items() if name not in {"confirmed", "password"}}
+            return visit.page(
+                "confirm.html", plan=plan, fields=again, back=back, dangerous=dangerous, problem=problem
+            )
+    plan = await visit.ask(verb, **values)
+    return visit.go(
+        back, visit._("Done:") + " " + plan["summary"] if plan["changed"] else visit._("Nothing to change.")
+    )

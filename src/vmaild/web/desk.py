@@ -1,0 +1,24 @@
+"""How the web asks for anything: a request on behalf of a session, answered by whoever has the files."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+Answered = dict[str, Any]
+"""`{"ok": ...}`, or `{"problem": ..., "remedy": ..., "status": ...}`; see admin.desk."""
+Ask = Callable[[dict[str, Any]], Awaitable[Answered]]
+
+
+class Refusal(Exception):
+    """What was asked for was not done; problem and remedy are for whoever asked."""
+
+    def __init__(self, problem: str, remedy: str, status: int) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.remedy = remedy
+        self.status = status
+
+
+class SignedOut(Refusal):
+    """Nobody is signed in."""

@@ -1,0 +1,250 @@
+"""Pages of one domain: accounts, aliases, settings, co-administrators, checks, what was changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from vmaild.web.changes import change
+from vmaild.web.desk import Refusal
+from vmaild.web.pages_admin import SETTINGS, settings_in
+from vmaild.web.visit import Visit
+
+router = APIRouter(prefix="/domains/{name}")
+
+
+async def _open(request: Request, name: str) -> tuple[Visit, dict[str, Any]]:
+    """The visit, and the domain that it is about. Raises Refusal."""
+    visit = Visit(request)
+    await visit.who()
+    try:
+        domain: dict[str, Any] = await visit.ask("domain", domain=name)
+    except Refusal as refusal:
+        # Not there, or not theirs: no difference.
+        raise Refusal(visit._("This page does not exist."), "", 404) from refusal
+    return visit, domain
+
+
+def _said(refusal: Refusal) -> str:
+    return f"{refusal.problem}; {refusal.remedy}" if refusal.remedy else refusal.problem
+
+
+# -- accounts
+
+
+@router.get("")
+async def accounts(
+    request: Request, name: str, query: str = "", page: int = 1, sort: str = "login", descending: bool = False
+) -> Response:
+    """The accounts of a domain."""
+    visit, domain = await _open(request, name)
+    found = await visit.ask("users", domain=name, query=query, page=page, sort=sort, descending=descending)
+    return visit.page(
+        "accounts.html", domain=domain, found=found, query=query, sort=sort, descending=descending, tab="accounts"
+    )
+
+
+@router.get("/new-account")
+async def new_account(request: Request, name: str) -> Response:
+    """The form for a new account."""
+    visit, domain = await _open(request, name)
+    return visit.page("new_account.html", domain=domain, tab="accounts", fields={}, problem="")
+
+
+@router.post("/new-account")
+async def add_account(request: Request, name: str) -> Response:
+    """Add an account."""
+    visit, domain = await _open(request, name)
+    fields = await visit.form()
+    login = fields.get("login", "").strip()
+    values = {
+        "address": f"{login}@{domain['name']}",
+        "full_name": fields.get("full_name", "").strip(),
+        "quota": fields.get("quota", "").strip(),
+        "password": fields.get("password", ""),
+    }
+    try:
+        plan = await visit.ask("user.add", **values)
+    except Refusal as refusal:
+        fields.pop("password", None)
+        return visit.page(
+            "new_account.html",
+            refusal.status,
+            domain=domain,
+            tab="accounts",
+            fields=fields,
+            problem=_said(refusal),
+        )
+    return visit.go(f"/domains/{domain['name']}", visit._("Done:") + " " + plan["summary"])
+
+
+async def _account_page(
+    visit: Visit, domain: dict[str, Any], login: str, status: int = 200, problem: str = ""
+) -> Response:
+    try:
+        user = await visit.ask("user", address=f"{login}@{domain['name']}")
+    except Refusal as refusal:
+        raise Refusal(visit._("This page does not exist."), "", 404) from refusal
+    return visit.page("edit_account.html", status, domain=domain, tab="accounts", user=user, problem=problem)
+
+
+@router.get("/accounts/{login}")
+async def account(request: Request, name: str, login: str) -> Response:
+    """One account."""
+    visit, domain = await _open(request, name)
+    return await _account_page(visit, domain, login)
+
+
+@router.post("/accounts/{login}")
+async def edit_account(request: Request, name: str, login: str) -> Response:
+    """Change one account: its data, its password, or remove it."""
+    visit, domain = await _open(request, name)
+    fields = await visit.form()
+    address = f"{login}@{domain['name']}"
+    here, back = f"/domains/{domain['name']}/accounts/{login}", f"/domains/{domain['name']}"
+    try:
+        match fields.get("act"):
+            case "save":
+                values = {
+                    "address": address,
+                    "full_name": fields.get("full_name", "").strip(),
+                    "quota": fields.get("quota", "").strip() or "default",
+                }
+                return await change(visit, "user.set", fields, values, here)
+            case "suspend" | "resume" as act:
+                return await change(
+                    visit, "user.set", fields, {"address": address, "suspended": act == "suspend"}, here
+                )
+            case "password":
+                await visit.ask("user.password", address=address, password=fields.get("password", ""))
+                return visit.go(here, visit._("The password was changed."))
+            case "vacation":
+                given = {key: fields.get(key, "") for key in ("text", "subject", "first_day", "last_day")}
+                return await change(visit, "user.vacation", fields, {"address": address, **given}, here)
+            case "forward":
+                targets = fields.get("targets", "").replace(",", "\n").split("\n")
+                keep = {"targets": targets, "keep_copy": bool(fields.get("keep_copy"))}
+                return await change(visit, "user.forward", fields, {"address": address, **keep}, here)
+            case "remove":
+                return await change(visit, "user.remove", fields, {"address": address}, back, dangerous=True)
+    except Refusal as refusal:
+        return await _account_page(visit, domain, login, refusal.status, _said(refusal))
+    return visit.go(here)
+
+
+# -- aliases
+
+
+@router.get("/aliases")
+async def aliases(request: Request, name: str, query: str = "", page: int = 1) -> Response:
+    """The aliases of a domain."""
+    visit, domain = await _open(request, name)
+    found = await visit.ask("aliases", domain=name, query=query, page=page)
+    return visit.page(
+        "aliases.html", domain=domain, found=found, query=query, tab="aliases", problem="", fields={}
+    )
+
+
+@router.post("/aliases")
+async def write_alias(request: Request, name: str) -> Response:
+    """Add, change or remove an alias; where mail would go is shown first."""
+    visit, domain = await _open(request, name)
+    fields = await visit.form()
+    address = f"{fields.get('alias', '').strip()}@{domain['name']}"
+    targets = [each.strip() for each in fields.get("targets", "").replace(",", "\n").split("\n")]
+    back = f"/domains/{domain['name']}/aliases"
+    verb = {"add": "alias.add", "set": "alias.set", "remove": "alias.remove"}.get(
+        fields.get("act", ""), "alias.add"
+    )
+    values: dict[str, Any] = {"address": address} | ({} if verb == "alias.remove" else {"targets": targets})
+    try:
+        return await change(visit, verb, fields, values, back)
+    except Refusal as refusal:
+        found = await visit.ask("aliases", domain=name)
+        return visit.page(
+            "aliases.html",
+            refusal.status,
+            domain=domain,
+            found=found,
+            query="",
+            tab="aliases",
+            problem=_said(refusal),
+            fields=fields,
+        )
+
+
+# -- the domain itself
+
+
+@router.get("/settings")
+async def settings(request: Request, name: str) -> Response:
+    """The definition of a domain."""
+    visit, domain = await _open(request, name)
+    return visit.page(
+        "settings.html", domain=domain, tab="settings", settings={**SETTINGS, **domain["settings"]}, problem=""
+    )
+
+
+@router.post("/settings")
+async def write_settings(request: Request, name: str) -> Response:
+    """Change the definition, or remove the domain."""
+    visit, domain = await _open(request, name)
+    fields = await visit.form()
+    here = f"/domains/{domain['name']}/settings"
+    try:
+        if fields.get("act") == "remove":
+            return await change(
+                visit, "domain.remove", fields, {"domain": domain["name"]}, "/domains", dangerous=True
+            )
+        before = {**SETTINGS, **domain["settings"]}
+        given = {key: value for key, value in settings_in(fields).items() if value != before[key]}
+        if not given:
+            return visit.go(here, visit._("Nothing to change."))
+        return await change(visit, "domain.set", fields, {"domain": domain["name"], "settings": given}, here)
+    except Refusal as refusal:
+        shown = {**SETTINGS, **domain["settings"]}
+        return visit.page(
+            "settings.html", refusal.status, domain=domain, tab="settings", settings=shown, problem=_said(refusal)
+        )
+
+
+@router.get("/admins")
+async def admins(request: Request, name: str) -> Response:
+    """The co-administrators of a domain."""
+    visit, domain = await _open(request, name)
+    return visit.page("admins.html", domain=domain, tab="admins", problem="", principal="")
+
+
+@router.post("/admins")
+async def write_admins(request: Request, name: str) -> Response:
+    """Name a co-administrator, or take that away."""
+    visit, domain = await _open(request, name)
+    fields = await visit.form()
+    principal = fields.get("principal", "").strip()
+    verb = "admin.revoke" if fields.get("act") == "revoke" else "admin.grant"
+    values = {"domain": domain["name"], "principal": principal}
+    try:
+        back = f"/domains/{domain['name']}/admins"
+        return await change(visit, verb, fields, values, back, dangerous=verb == "admin.grant")
+    except Refusal as refusal:
+        return visit.page(
+            "admins.html", refusal.status, domain=domain, tab="admins", problem=_said(refusal), principal=principal
+        )
+
+
+@router.get("/check")
+async def check(request: Request, name: str) -> Response:
+    """What is wrong with the files of a domain."""
+    visit, domain = await _open(request, name)
+    findings = await visit.ask("check", domain=domain["name"])
+    return visit.page("check.html", domain=domain, tab="check", findings=findings)
+
+
+@router.get("/changes")
+async def changes(request: Request, name: str, page: int = 1) -> Response:
+    """The audit log of a domain."""
+    visit, domain = await _open(request, name)
+    records = await visit.ask("audit", domain=domain["name"], page=page)
+    return visit.page("changes.html", records=records, number=page, domain=domain, tab="changes")

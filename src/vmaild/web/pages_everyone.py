@@ -1,0 +1,163 @@
+"""Pages for everyone: signing in, one's own password, settings for mail programs."""
+
+from __future__ import annotations
+
+from typing import Any
+from xml.sax.saxutils import escape
+
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from vmaild.web.desk import Refusal
+from vmaild.web.i18n import COOKIE, LANGUAGES
+from vmaild.web.visit import SESSION, Visit
+
+router = APIRouter()
+
+_OUTLOOK = "http://schemas.microsoft.com/exchange/autodiscover"
+
+
+@router.get("/")
+async def start(request: Request) -> Response:
+    """Where somebody belongs."""
+    visit = Visit(request)
+    me = await visit.who()
+    return visit.go("/domains" if me["site_admin"] or me["domains"] else "/account")
+
+
+@router.get("/login")
+async def login_page(request: Request) -> Response:
+    """The form to sign in."""
+    visit = Visit(request)
+    return visit.page("login.html", domain=await visit.domain(), login="", problem="")
+
+
+@router.post("/login")
+async def log_in(request: Request) -> Response:
+    """Sign in."""
+    visit = Visit(request)
+    fields = await visit.form()
+    login, domain = fields.get("login", ""), await visit.domain()
+    agent = request.headers.get("user-agent", "")
+    try:
+        signed_in = await visit.ask(
+            "login", login=login, password=fields.get("password", ""), domain=domain, agent=agent
+        )
+    except Refusal as refusal:
+        problem = visit._(refusal.problem)
+        return visit.page("login.html", 401, domain=domain, login=login, problem=problem)
+    response = visit.go("/")
+    visit.set_cookie(response, SESSION, signed_in["secret"])
+    return response
+
+
+@router.post("/logout")
+async def log_out(request: Request) -> Response:
+    """Sign out."""
+    visit = Visit(request)
+    await visit.form()
+    await visit.ask("logout")
+    response = visit.go("/login")
+    response.delete_cookie(SESSION, path="/")
+    return response
+
+
+@router.post("/language")
+async def set_language(request: Request) -> Response:
+    """Choose a language by hand."""
+    visit = Visit(request)
+    fields = await visit.form()
+    back = fields.get("back", "/")
+    response = visit.go(back if back.startswith("/") and not back.startswith("//") else "/")
+    if fields.get("language") in LANGUAGES:
+        response.set_cookie(COOKIE, fields["language"], max_age=31536000, samesite="strict", httponly=True)
+    return response
+
+
+# The second is the address that the original had, known to people and bookmarks.
+@router.get("/password")
+@router.get("/htmlmod:userpass:")
+async def password_page(request: Request) -> Response:
+    """The form for a new password."""
+    visit = Visit(request)
+    return visit.page("password.html", domain=await visit.domain(), login="", problem="", done="")
+
+
+@router.post("/password")
+@router.post("/htmlmod:userpass:")
+async def change_password(request: Request) -> Response:
+    """Change one's own password: login, old password, new password twice."""
+    visit = Visit(request)
+    fields = await visit.form()
+    login, domain = fields.get("login", ""), await visit.domain()
+    try:
+        if fields.get("new", "") != fields.get("again", ""):
+            raise Refusal("the two new passwords differ", "", 422)
+        done = await visit.ask(
+            "password.change", login=login, old=fields.get("old", ""), new=fields.get("new", ""), domain=domain
+        )
+    except Refusal as refusal:
+        problem = visit._(refusal.problem)
+        return visit.page("password.html", refusal.status, domain=domain, login=login, problem=problem, done="")
+    return visit.page("password.html", domain=domain, login="", problem="", done=done["principal"])
+
+
+# -- mail programs
+
+
+async def settings_of(visit: Visit, address: str) -> dict[str, Any] | None:
+    """What a mail program needs for an address, or for the domain that the page was reached for."""
+    named = address.rpartition("@")[2] or visit.host.removeprefix("autoconfig.").removeprefix("autodiscover.")
+    settings: dict[str, Any] | None = await visit.ask("client.settings", domain=named)
+    return settings
+
+
+@router.get("/.well-known/autoconfig/mail/config-v1.1.xml")
+@router.get("/mail/config-v1.1.xml")
+async def thunderbird(request: Request, emailaddress: str = "") -> Response:
+    """Settings for Thunderbird (https://wiki.mozilla.org/Thunderbird:Autoconfiguration:ConfigFileFormat)."""
+    visit = Visit(request)
+    found = await settings_of(visit, emailaddress)
+    if found is None:
+        raise Refusal(visit._("This domain is not served here."), "", 404)
+    servers = "".join(
+        f'    <incomingServer type="pop3">\n      <hostname>{escape(found["host"])}</hostname>\n'
+        f"      <port>{each['port']}</port>\n      <socketType>{each['socket']}</socketType>\n"
+        "      <username>%EMAILADDRESS%</username>\n"
+        "      <authentication>password-cleartext</authentication>\n    </incomingServer>\n"
+        for each in found["pop3"]
+    )
+    domain = escape(found["domain"])
+    text = (
+        '<?xml version="1.0" encoding="UTF-8"?>\n<clientConfig version="1.1">\n'
+        f'  <emailProvider id="{domain}">\n    <domain>{domain}</domain>\n'
+        f"    <displayName>{domain}</displayName>\n    <displayShortName>{domain}</displayShortName>\n{servers}"
+        "  </emailProvider>\n</clientConfig>\n"
+    )
+    return Response(text, media_type="application/xml")
+
+
+@router.post("/autodiscover/autodiscover.xml")
+@router.post("/Autodiscover/Autodiscover.xml")
+async def outlook(request: Request) -> Response:
+    """Settings for Outlook (MS-OXDSCLI, the POX response for POP3)."""
+    visit = Visit(request)
+    body = (await request.body())[:65536].decode("utf-8", "replace")
+    address = body.partition("<EMailAddress>")[2].partition("</EMailAddress>")[0].strip()
+    found = await settings_of(visit, address)
+    if found is None or not found["pop3"]:
+        raise Refusal(visit._("This domain is not served here."), "", 404)
+    server = found["pop3"][0]
+    text = (
+        '<?xml version="1.0" encoding="utf-8"?>\n'
+        f'<Autodiscover xmlns="{_OUTLOOK}/responseschema/2006">\n'
+        f'  <Response xmlns="{_OUTLOOK}/outlook/responseschema/2006a">\n'
+        "    <Account>\n      <AccountType>email</AccountType>\n      <Action>settings</Action>\n"
+        "      <Protocol>\n"
+        f"        <Type>POP3</Type>\n        <Server>{escape(found['host'])}</Server>\n"
+        f"        <Port>{server['port']}</Port>\n        <LoginName>{escape(address)}</LoginName>\n"
+        f"        <SSL>{'on' if server['socket'] == 'SSL' else 'off'}</SSL>\n        <SPA>off</SPA>\n"
+        "        <AuthRequired>on</AuthRequired>\n"
+        "      </Protocol>\n    </Account>\n  </Response>\n</Autodiscover>\n"
+    )
+    return Response(text, media_type="application/xml")

@@ -1,0 +1,172 @@
+"""One visit of a page: who, from where, for which domain, in which language; and how its answer is made."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import quote, unquote, urlsplit
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+
+from vmaild import __version__
+from vmaild.core.site import is_among
+from vmaild.web.desk import Ask, Refusal, SignedOut
+from vmaild.web.i18n import COOKIE, LANGUAGES, chosen, translator
+
+SESSION = "vmail_session"
+FORM = "vmail_form"
+MESSAGE = "vmail_message"
+"""Cookie with a word about what was done, for the next page."""
+MAX_FORM = 1 << 20
+"""Octets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What all visits have in common."""
+
+    ask: Ask
+    proxies: tuple[str, ...]
+    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    """Proves that a form is one of ours."""
+    pages: Environment = field(
+        default_factory=lambda: Environment(
+            loader=PackageLoader("vmaild.web"),
+            autoescape=select_autoescape(),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+    )
+
+
+class Visit:
+    """See the module."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.site: Site = request.app.state.site
+        peer = request.client.host if request.client else ""
+        proxied = is_among(_plain(peer), self.site.proxies)
+        headers = request.headers
+        self.client = _plain(
+            (headers.get("x-forwarded-for", "").rpartition(",")[2].strip() if proxied else "") or peer
+        )
+        forwarded = headers.get("x-forwarded-host", "") if proxied else ""
+        self.host = (urlsplit(f"//{forwarded or headers.get('host', '')}").hostname or "").lower()
+        self.origin_host = forwarded or headers.get("host", "")
+        scheme = headers.get("x-forwarded-proto", "") if proxied else ""
+        self.secure = (scheme or request.url.scheme) == "https"
+        server = request.scope.get("server") or ("", 0)
+        self.address = "" if forwarded else _plain(str(server[0]))
+        self.language = chosen(request.cookies.get(COOKIE), headers.get("accept-language", ""))
+        self.secret = request.cookies.get(SESSION, "")
+        self.form_cookie = request.cookies.get(FORM, "") or secrets.token_urlsafe(16)
+        self.me: Mapping[str, Any] | None = None
+
+    def _(self, text: str) -> str:
+        return translator(self.language)(text)
+
+    async def ask(self, verb: str, **values: Any) -> Any:  # noqa: ANN401  plain values
+        """Ask the desk on behalf of whoever visits. Raises Refusal, SignedOut."""
+        request = {"verb": verb, "values": values, "secret": self.secret, "client": self.client}
+        try:
+            answer = await self.site.ask(request)
+        except ConnectionError:
+            raise Refusal("this cannot be done now", "try again later", 503) from None
+        if "ok" in answer:
+            return answer["ok"]
+        kind = SignedOut if answer["status"] == 401 else Refusal
+        raise kind(answer["problem"], answer["remedy"], answer["status"])
+
+    async def domain(self) -> str | None:
+        """The domain for which the page was reached."""
+        found: str | None = await self.ask("domain.at", host=self.host, address=self.address)
+        return found
+
+    async def who(self) -> Mapping[str, Any]:
+        """Who is signed in. Raises SignedOut."""
+        if self.me is None:
+            if not self.secret:
+                raise SignedOut("signed out", "sign in", 401)
+            self.me = await self.ask("who")
+        return self.me
+
+    async def form(self) -> dict[str, str]:
+        """The fields of a form of ours. Raises Refusal where it came from elsewhere."""
+        length = self.request.headers.get("content-length", "0")
+        if not length.isdecimal() or int(length) > MAX_FORM:
+            raise Refusal(self._("The form is too large."), self._("Send less."), 413)
+        fields = {name: str(value) for name, value in (await self.request.form()).items()}
+        origin = self.request.headers.get("origin", "")
+        foreign = origin not in {"", "null"} and urlsplit(origin).netloc != self.origin_host
+        if foreign or not hmac.compare_digest(fields.pop("form", "").encode(), self._form_token().encode()):
+            raise Refusal(self._("This form has expired."), self._("Load the page again, then send it."), 403)
+        return fields
+
+    def _form_token(self) -> str:
+        proof = f"{self.form_cookie} {self.secret}".encode()
+        return hmac.new(self.site.key, proof, hashlib.sha256).hexdigest()
+
+    def page(self, template: str, status: int = 200, **values: Any) -> Response:  # noqa: ANN401  of the template
+        """A page."""
+        text = self.site.pages.get_template(template).render(
+            _=self._,
+            me=self.me,
+            form_token=self._form_token(),
+            language=self.language,
+            languages=LANGUAGES,
+            path=self.request.url.path,
+            message=unquote(self.request.cookies.get(MESSAGE, "")),
+            version=__version__,
+            size=size,
+            quote=lambda text: quote(text, safe="@"),
+            **values,
+        )
+        response = HTMLResponse(text, status)
+        if MESSAGE in self.request.cookies:
+            response.delete_cookie(MESSAGE, path="/")
+        if self.request.cookies.get(FORM) != self.form_cookie:
+            self.set_cookie(response, FORM, self.form_cookie)
+        return response
+
+    def go(self, path: str, message: str = "") -> Response:
+        """On to another page, with a word about what was done."""
+        response = RedirectResponse(path, 303)
+        if message:
+            response.set_cookie(
+                MESSAGE, quote(message), max_age=20, path="/", httponly=True, samesite="strict", secure=self.secure
+            )
+        return response
+
+    def set_cookie(self, response: Response, name: str, value: str) -> None:
+        """A cookie that scripts cannot read and other sites do not send."""
+        response.set_cookie(name, value, httponly=True, samesite="strict", secure=self.secure, path="/")
+
+
+def size(number: int | None) -> str:
+    """Bytes for people."""
+    if not number:
+        return "0"
+    value = float(number)
+    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
+        if value < 1024 or unit == "TiB":
+            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
+        value /= 1024
+    return str(number)
+
+
+def _plain(address: str) -> str:
+    """An IP address as it is compared; IPv4 mapped into IPv6 is the IPv4 address."""
+    try:
+        found = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    return str(getattr(found, "ipv4_mapped", None) or found)

@@ -1,0 +1,259 @@
+"""The web server as `vmail serve` runs it: processes, addresses, a real browser."""
+
+from __future__ import annotations
+
+import poplib
+import re
+import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page, sync_playwright
+from tests.served import ADDRESSES, COMMANDS, Root, Served, copy_root, moments, run, start
+
+CHROMIUM = "/usr/bin/chromium"
+_ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+
+
+@pytest.fixture(scope="module")
+def web(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Served]:
+    folder = tmp_path_factory.mktemp("w")
+    run(COMMANDS / "vmail", "--root", folder / "demo", "init", "--demo", check=True)
+    served = start(copy_root(folder / "demo", folder / "root", [free_port() for _ in range(4)]))
+    yield served
+    served.stop()
+    served.check_log()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    with sync_playwright() as play:
+        browser = play.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+def can_log_in(root: Root, address: str, login: str, password: str) -> bool:
+    session = poplib.POP3(address, root.pop3, timeout=30)
+    try:
+        session.user(login)
+        session.pass_(password)
+    except poplib.error_proto:
+        return False
+    else:
+        return True
+    finally:
+        session.close()
+
+
+def change_password(base: str, host: str, **fields: str) -> httpx.Response:
+    with httpx.Client(base_url=base, headers={"host": host} if host else {}, timeout=30) as client:
+        page = client.get("/password")
+        token = re.search(r'name="form" value="(\w+)"', page.text)
+        assert token is not None
+        return client.post("/password", data={"form": token[1], **fields})
+
+
+def test_three_addresses_and_three_names_change_three_files_and_pop3_knows_at_once(web: Served) -> None:
+    root = web.root
+    people = {"va.toto.fr": "bob", "vb.toto.fr": "bob", "vc.toto.fr": "dave"}
+    for domain, address in ADDRESSES.items():
+        login = people.get(domain, "bob")
+        if not re.search(rf"^{login}:", (root.etc / f"passwd.{domain}").read_text(), re.MULTILINE):
+            login = (root.etc / f"passwd.{domain}").read_text().partition(":")[0]
+        old, by_address, by_name = f"{login}-{domain[:2]}", "by the address", "and by the name"
+        for base, host, before, after in (
+            (f"http://{address}:{root.web}", "", old, by_address),
+            (f"http://127.0.0.1:{root.web}", f"mailhost.{domain}", by_address, by_name),
+        ):
+            assert can_log_in(root, address, login, before)
+            answer = change_password(base, host, login=login, old=before, new=after, again=after)
+            assert answer.status_code == 200, answer.text
+            assert f"{login}@{domain}" in answer.text
+            assert can_log_in(root, address, login, after)
+            assert not can_log_in(root, address, login, before)
+        assert change_password(
+            f"http://127.0.0.1:{root.web}",
+            f"mailhost.{domain}",
+            login=login,
+            old=by_name,
+            new=old + "-long",
+            again=old + "-long",
+        ).is_success
+        root.vmail("user", "passwd", f"{login}@{domain}", "--password-stdin", stdin=old)
+
+
+def test_fifty_editors_at_the_same_time_lose_nothing(web: Served) -> None:
+    base = f"http://127.0.0.1:{web.root.web}"
+    made = web.root.vmail("token", "add", "editors", "--for", "alice@va.toto.fr").stdout.strip()
+
+    def edit(number: int) -> int:
+        with httpx.Client(base_url=base, headers={"authorization": f"Bearer {made}"}, timeout=90) as client:
+            account = client.post("/api/v1/domains/vc.toto.fr/accounts", json={"login": f"editor{number}"})
+            alias = client.put(
+                f"/api/v1/domains/vc.toto.fr/aliases/list{number}", json={"targets": [f"editor{number}"]}
+            )
+            return account.status_code + alias.status_code
+
+    with ThreadPoolExecutor(50) as pool:
+        results = list(pool.map(edit, range(50)))
+    assert set(results) == {201 + 200}
+    passwd = (web.root.etc / "passwd.vc.toto.fr").read_text()
+    aliases = (web.root.etc / "aliases.vc.toto.fr").read_text()
+    assert all(f"editor{number}:" in passwd and f"list{number}:" in aliases for number in range(50))
+
+
+def test_the_web_has_no_files_and_comes_back_when_it_dies(web: Served) -> None:
+    base = f"http://127.0.0.1:{web.root.web}"
+    assert httpx.get(f"{base}/login", timeout=30).is_success
+    keeper = next(pid for pid in web.workers() if _children(pid))
+    (child,) = _children(keeper)
+    import os
+
+    os.kill(child, signal.SIGKILL)
+    for _ in moments("the web did not come back"):
+        try:
+            if httpx.get(f"{base}/login", timeout=5).is_success and _children_of_all(web) != [child]:
+                break
+        except httpx.TransportError:
+            continue
+    os.kill(next(pid for pid in web.workers() if _children(pid)), signal.SIGKILL)
+    for _ in moments("the web did not come back"):
+        try:
+            if httpx.get(f"{base}/login", timeout=5).is_success:
+                break
+        except httpx.TransportError:
+            continue
+
+
+def _children(pid: int) -> list[int]:
+    return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _children_of_all(web: Served) -> list[int]:
+    return [child for pid in web.workers() for child in _children(pid)]
+
+
+def sign_in(page: Page, base: str, login: str, password: str) -> None:
+    page.goto(f"{base}/login")
+    page.fill("#login", login)
+    page.fill("#password", password)
+    page.click("main button")
+    page.wait_for_load_state()
+
+
+def check_page(page: Page, where: str) -> None:
+    """No violation of WCAG 2.2 AA that axe-core can see, and nothing that is wider than the screen."""
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    assert found.violations_count == 0, f"{where}: {found.generate_report()}"
+    assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), f"{where} is too wide"
+
+
+@pytest.mark.parametrize(
+    ("language", "width", "scheme"), [("en", 1200, "light"), ("fr", 390, "dark")], ids=["desktop", "phone"]
+)
+def test_every_page_is_fit_for_everybody(
+    web: Served, chromium: Browser, language: str, width: int, scheme: str
+) -> None:
+    base = f"http://127.0.0.1:{web.root.web}"
+    context = chromium.new_context(
+        locale=language,
+        viewport={"width": width, "height": 800},
+        color_scheme="dark" if scheme == "dark" else "light",
+    )
+    # axe is put into the page, which its own policy forbids to everybody else.
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(str(error)))
+    page.route("**/*", _without_policy)
+    for path in ("/login", "/password"):
+        page.goto(base + path)
+        check_page(page, path)
+    sign_in(page, base, "alice@va.toto.fr", "alice-va")
+    assert page.url == f"{base}/domains"
+    for path in (
+        "/domains",
+        "/new-domain",
+        "/domains/va.toto.fr",
+        "/domains/va.toto.fr/new-account",
+        "/domains/va.toto.fr/accounts/bob",
+        "/domains/va.toto.fr/aliases",
+        "/domains/va.toto.fr/settings",
+        "/domains/va.toto.fr/admins",
+        "/domains/va.toto.fr/check",
+        "/domains/va.toto.fr/changes",
+        "/explain?address=everyone@va.toto.fr",
+        "/changes",
+        "/account",
+        "/nowhere",
+    ):
+        page.goto(base + path)
+        check_page(page, path)
+        assert page.locator("html").get_attribute("lang") == language
+    assert broken == []
+    context.close()
+
+
+def _without_policy(route: object) -> None:
+    from playwright.sync_api import Route
+
+    assert isinstance(route, Route)
+    answer = route.fetch(max_redirects=0)
+    headers = {name: value for name, value in answer.headers.items() if name != "content-security-policy"}
+    route.fulfill(response=answer, headers=headers)
+
+
+@pytest.mark.parametrize("javascript", [True, False])
+@pytest.mark.parametrize("language", ["en", "fr"])
+def test_a_co_administrator_s_day(web: Served, chromium: Browser, language: str, javascript: bool) -> None:
+    """Sign in, make an account and an alias, ask where it goes, sign out; then its owner comes."""
+    root, name = web.root, f"{language}{'js' if javascript else ''}"
+    root.vmail("admin", "grant", "bob@vb.toto.fr", "vb.toto.fr")
+    base = f"http://127.0.0.3:{root.web}"
+    context = chromium.new_context(locale=language, java_script_enabled=javascript)
+    page = context.new_page()
+    sign_in(page, base, "bob", "bob-vb")
+    assert page.url == f"{base}/domains"
+    page.click("text=vb.toto.fr")
+    page.click("a.primary")
+    page.fill("#login", f"new{name}")
+    page.fill("#full_name", "Somebody New")
+    page.fill("#password", "purple walrus lamps")
+    if javascript:
+        page.locator("#password").press("End")
+        page.locator("#password").type("!")
+        page.wait_for_selector("[data-strength]:not([hidden])")
+    page.click("form.card button.primary")
+    page.wait_for_selector(f"text=new{name}")
+    page.goto(f"{base}/domains/vb.toto.fr/aliases")
+    page.fill("#alias", f"team{name}")
+    page.fill("#targets", f"new{name}\nbob")
+    page.click("form.card button.primary")
+    assert page.locator("table caption").is_visible()  # where mail would go
+    page.click("main form button.primary")
+    page.wait_for_selector(f"text=team{name}")
+    page.goto(f"{base}/explain?address=team{name}@vb.toto.fr")
+    assert page.locator("svg.graph .goal").count() == 2
+    page.click("header button")
+    page.wait_for_url("**/login")
+    password = "purple walrus lamps" + ("!" if javascript else "")
+    assert can_log_in(root, "127.0.0.3", f"new{name}", password)
+    sign_in(page, base, f"new{name}", password)
+    assert page.url == f"{base}/account"
+    page.fill("#text", "Je suis en vacances." if language == "fr" else "I am on holiday.")
+    page.click("form[action='/account/vacation'] button.primary")
+    assert page.locator(".flash").is_visible()
+    assert page.locator("form[action='/account/vacation'] .tag").is_visible()
+    context.close()
