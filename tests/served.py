@@ -152,13 +152,18 @@ def copy_root(template: Path, path: Path, ports: Sequence[int]) -> Root:
     return Root(path, pop3, lmtp, smtp, *web)
 
 
-def start(root: Root, *, greets: bool = True) -> Served:
-    """Start `vmail serve` on a root and wait until it serves; `greets`: its POP3 server speaks first."""
+def start(
+    root: Root, *, greets: bool = True, prefix: Sequence[str | Path] = (), seen_at: Path | None = None
+) -> Served:
+    """Start `vmail serve` on a root and wait until it serves; `greets`: its POP3 server speaks first.
+
+    `prefix` are words before the command that bring it to another file system, where the root is `seen_at`.
+    """
     log = root.path / "serve.log"
     log.unlink(missing_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [COMMANDS / "vmail", "--root", root.path, "serve"],
+            [*prefix, COMMANDS / "vmail", "--root", seen_at or root.path, "serve"],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

@@ -92,6 +92,12 @@ def refresh_tables(door: Door, *, dry_run: bool = False) -> Plan:
     return door.change(Change("mta tables", "", "tables", Action.MACHINE, draft), dry_run=dry_run)
 
 
+def sockets(door: Door) -> list[tuple[str, str]]:
+    """Names and paths of our sockets that an MTA may use."""
+    listens = (("lmtp", door.site.lmtp.listen), ("socketmap", door.site.maps.listen))
+    return [(name, door.layout.path(each.path)) for name, places in listens for each in places if each.path]
+
+
 def _wiring(door: Door, wish: Wish) -> Wiring:
     if wish.mta is not Mta.POSTFIX and wish.maps is not Maps.SOCKETMAP:
         raise Refused(f"{wish.mta.title()} has no choice of maps", "leave --maps away")

@@ -1,4 +1,4 @@
-"""The files that an MTA reads instead of asking: `/var/lib/vmail/mta`, kept up to date by every change.
+"""The files that an MTA reads instead of asking: `/etc/vmail/mta`, kept up to date by every change.
 
 `domains` is a plain list, for Exim and Sendmail. `postfix-domains` and `postfix-recipients` are compiled by
 postmap(1), for a Postfix that is to need no server. Only files that are there are kept: `vmail mta install` makes
@@ -32,7 +32,7 @@ class Table:
 
 def tables_folder(layout: Layout) -> str:
     """Where they are."""
-    return f"{layout.state}/mta"
+    return f"{layout.configuration}/mta"
 
 
 def tables_for(maps: Maps) -> tuple[Table, ...]:

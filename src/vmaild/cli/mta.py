@@ -8,10 +8,15 @@ import typer
 
 from vmaild.admin import mta as room
 from vmaild.admin.door import open_door
+from vmaild.admin.names import parse_domain
 from vmaild.admin.plan import Plan, RunProgram
-from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
-from vmaild.cli.output import console, plan_document, print_json, print_plan
+from vmaild.admin.refusal import Misused
+from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, examples, root_of
+from vmaild.cli.output import console, plan_document, print_json, print_plan, print_table, progress
 from vmaild.cli.text import safe
+from vmaild.core.findings import Finding
+from vmaild.core.mta import MtaEvidence, mta_findings
+from vmaild.diagnose.mta import probe_mta, questions
 from vmaild.generate.mta import Maps, Mta
 
 app = Verbs("Plug vmaild into Postfix, Sendmail or Exim.")
@@ -103,6 +108,93 @@ def tables(context: typer.Context, dry_run: DryRun = False, as_json: Json = Fals
         print_json(_document(plan, dry_run))
         return
     print_plan(plan, dry_run=dry_run, as_json=False)
+
+
+Server = Annotated[str, typer.Option(metavar="HOST:PORT", help="Where the MTA listens.")]
+
+
+@app.verb(epilog=examples("vmail mta check", "vmail mta check va.toto.fr --server 192.0.2.1:25"))
+def check(
+    context: typer.Context,
+    domain: Annotated[
+        str | None, typer.Argument(metavar="[DOMAIN]", help="One domain; left away: all.", show_default=False)
+    ] = None,
+    server: Server = "127.0.0.1:25",
+    as_json: Json = False,
+) -> None:
+    """Ask the running MTA whether it does what it should.
+
+    Asked is by RCPT alone, and nothing is sent: does it take mail for every domain and domain alias, refuse
+    unknown recipients, and still take mail for the main domain? Do the sockets answer that it needs? An MTA that
+    relays for this machine may refuse to do so for others: ask it from another address to know.
+
+    Exit status 0 when all is well, 1 when there is any finding.
+    """
+    door = open_door(root_of(context))
+    view = door.view()
+    names = view.names() if domain is None else [door.see(parse_domain(domain))[1].name]
+    asked = questions(view.visible, names)
+    with progress(f"asking the MTA at {server}", len(asked), shown=not as_json) as advance:
+        evidence = probe_mta(_server(server), asked, room.sockets(door), on_progress=advance)
+    findings = mta_findings(evidence)
+    if as_json:
+        print_json(_evidence(evidence) | {"findings": [_finding(finding) for finding in findings]})
+    else:
+        _print_evidence(evidence, findings)
+    if findings:
+        raise typer.Exit(REFUSED)
+
+
+def _server(text: str) -> tuple[str, int]:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
+        raise Misused(f"'{text}' is not a host and a port", "write it like 127.0.0.1:25 or [::1]:25")
+    return host.strip("[]"), int(port)
+
+
+_VERDICTS = {True: "right", False: "wrong", None: "not to be known"}
+
+
+def _print_evidence(evidence: MtaEvidence, findings: list[Finding]) -> None:
+    out = console()
+    if evidence.name:
+        out.print(f"{safe(evidence.server)} calls itself {safe(evidence.name)}", style="bold")
+    if evidence.asked:
+        rows = [(_VERDICTS[each.right], each.purpose.value, each.recipient, each.reply) for each in evidence.asked]
+        print_table(("", "the MTA", "asked for", "and said"), rows)
+    for finding in findings:
+        out.print(f"{finding.severity.name.lower()}  {safe(finding.path)}", style="bold")
+        out.print(f"  {safe(finding.problem)}", soft_wrap=False)
+        out.print(f"  remedy: {safe(finding.remedy)}", soft_wrap=False)
+    if not findings:
+        out.print("The MTA does what it should.", style="green")
+
+
+def _finding(finding: Finding) -> dict[str, object]:
+    return {
+        "severity": finding.severity.name.lower(),
+        "where": finding.path,
+        "problem": finding.problem,
+        "remedy": finding.remedy,
+    }
+
+
+def _evidence(evidence: MtaEvidence) -> dict[str, object]:
+    return {
+        "server": evidence.server,
+        "problem": evidence.problem,
+        "name": evidence.name,
+        "asked": [
+            {
+                "purpose": each.purpose.name.lower(),
+                "recipient": each.recipient,
+                "reply": each.reply,
+                "right": each.right,
+            }
+            for each in evidence.asked
+        ],
+        "sockets": [{"name": each.name, "path": each.path, "problem": each.problem} for each in evidence.sockets],
+    }
 
 
 def _document(plan: Plan, dry_run: bool) -> dict[str, object]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import typer
@@ -59,6 +60,22 @@ def print_fields(fields: Iterable[tuple[str, str]]) -> None:
     for name, value in pairs:
         out.print(f"{name:{width}}  ", style="bold", end="")
         out.print(safe(value))
+
+
+@contextmanager
+def progress(what: str, steps: int, *, shown: bool = True) -> Iterator[Callable[[], object]]:
+    """A bar on standard error while something takes its time, where somebody is there to see it.
+
+    Gives what to call at each step; more calls than steps do no harm.
+    """
+    if not (shown and sys.stderr.isatty()):
+        yield lambda: None
+        return
+    from rich.progress import Progress  # noqa: PLC0415  as above
+
+    with Progress(console=console(error=True), transient=True) as bars:
+        bar = bars.add_task(what, total=steps)
+        yield lambda: bars.advance(bar)
 
 
 def place(source: Source) -> dict[str, object]:

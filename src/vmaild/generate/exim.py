@@ -25,7 +25,7 @@ MAIN_ACL_CHECK_RCPT = acl_vmail_check_rcpt
 _ACL = """\
 acl_vmail_check_rcpt:
   deny
-    domains = VMAIL_DOMAINS
+    domains = !+local_domains : VMAIL_DOMAINS
     !verify = recipient
     message = ${if def:acl_verify_message{$acl_verify_message}{550 5.1.1 No such user here}}
   require
@@ -36,7 +36,7 @@ _ROUTERS = """\
 vmail_recipient:
   debug_print = "R: vmail_recipient for $local_part@$domain"
   driver = redirect
-  domains = VMAIL_DOMAINS
+  domains = !+local_domains : VMAIL_DOMAINS
   caseful_local_part
   allow_fail
   allow_defer
@@ -49,7 +49,7 @@ vmail_recipient:
 vmail:
   debug_print = "R: vmail for $local_part@$domain"
   driver = accept
-  domains = VMAIL_DOMAINS
+  domains = !+local_domains : VMAIL_DOMAINS
   caseful_local_part
   transport = vmail_lmtp
 """

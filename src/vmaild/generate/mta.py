@@ -38,7 +38,7 @@ class Wiring:
     """Of the MTA's configuration, such as `/etc/postfix`."""
     lmtp: str = "/run/vmail/lmtp.sock"
     socketmap: str = "/run/vmail/socketmap.sock"
-    tables: str = "/var/lib/vmail/mta"
+    tables: str = "/etc/vmail/mta"
     """The folder of the files that are made of the directory."""
     maps: Maps = Maps.SOCKETMAP
     vdeliver: str = ""

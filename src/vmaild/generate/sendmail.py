@@ -14,7 +14,8 @@ from vmaild.generate.mta import Conflict, Piece, Wired, Wiring, own_file, with_b
 
 _COMMENT = "dnl #"
 
-# Tabs part the sides of a rule (op.me section 5.1): every one below is one. `$( map key $: default $)` looks up.
+# What Local_check_rcpt answers ends all checks, those that FEATURE(delay_checks) has put off included: it makes
+# them itself. Tabs part the sides of a rule (op.me section 5.1): every one below is one.
 _RULES = """\
 LOCAL_CONFIG
 Kvmaildomains text -k0 -v0 {domains}
@@ -25,8 +26,8 @@ R$+ < @ $+ >\t\t\t$: < $2 > $| $1 < @ $2 >
 R< $+ . > $| $*\t\t\t$: < $1 > $| $2
 R< $+ > $| $*\t\t\t$: < $( vmaildomains $1 $: @ $) > $| $2
 R< @ > $| $*\t\t\t$: $1
-R< $+ > $| $+ < @ $+ . >\t$#vmail $@ $1 $: $2 @ $1
-R< $+ > $| $+ < @ $+ >\t\t$#vmail $@ $1 $: $2 @ $1
+R< $+ > $| $+ < @ $+ . >\t$#vmail $@ $1 $: $2 < @ $1 . >
+R< $+ > $| $+ < @ $+ >\t\t$#vmail $@ $1 $: $2 < @ $1 . >
 
 LOCAL_RULESETS
 SLocal_check_rcpt
@@ -37,6 +38,13 @@ R$* $| $+ $| @\t\t\t$@ $1
 R$* $| $+ @ $+ $| $+\t\t$: < $( recipients $2 @ $3 $: @ $) >
 R< $* <TMPF> >\t\t\t$#error $@ 4.3.0 $: "451 Could not look up the recipient, try again later"
 R< @ >\t\t\t\t$#error $@ 5.1.1 $: "550 No such user here"
+ifdef(`_DELAY_CHECKS_', `dnl
+R< $+ >\t\t\t\t$: < $1 > $| $>checkmail <$&f>
+R< $+ > $| $#$*\t\t\t$#$2
+R< $+ > $| $*\t\t\t$: < $1 > $| $>checkrelay $&{client_name} $| $&{client_addr}
+R< $+ > $| $#$*\t\t\t$#$2
+R< $+ > $| $*\t\t\t$: < $1 >
+', `dnl')
 R< $+ >\t\t\t\t$# OK
 
 MAILER_DEFINITIONS

@@ -74,6 +74,39 @@ def converse(
         return end.value  # type: ignore[no-any-return]
 
 
+def inquiry(
+    hostname: str, recipients: "Sequence[str]", name: "Callable[[str], object]" = str, *, smtp: bool = True
+) -> "Generator[bytes, bytes, list[Result]]":
+    """Ask a server which recipients it would take, from the null sender, each by itself; nothing is sent.
+
+    Run as `dialogue`. `name` is told what the server calls itself. Raises ConnectionError where the server says
+    no word about any recipient; a recipient that the connection did not last for gets a temporary failure.
+    """
+    held = bytearray()
+    code, lines = yield from _reply(held)
+    if code != 220:
+        raise ConnectionError(f"Server says {code} {lines[-1]}")
+    name(lines[0].partition(" ")[0])
+    code, lines = yield from _command((b"EHLO " if smtp else b"LHLO ") + hostname.encode(), held)
+    if code != 250:
+        raise ConnectionError(f"Server says {code} {lines[-1]}")
+    results: list[Result] = []
+    try:
+        for recipient in recipients:
+            reply = yield from _command(b"MAIL FROM:<>", held)
+            if _positive(reply):
+                reply = yield from _command(b"RCPT TO:" + (path(recipient) or b"<>"), held)
+                results.append(_result(recipient, reply))
+                yield from _command(b"RSET", held)
+            else:
+                results.append(_result(recipient, reply))
+        yield b"QUIT\r\n"
+    except OSError as error:
+        lost = _result("", (451, [f"4.4.2 {error.strerror or error}"]))
+        results += [(recipient, *lost[1:]) for recipient in recipients[len(results) :]]
+    return results
+
+
 def _deliver(
     hostname: str,
     sender: str,

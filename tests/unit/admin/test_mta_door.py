@@ -94,7 +94,7 @@ def test_a_conflict_changes_nothing(door: Door, postfix: Wish, tree: Callable[[]
 
 def test_the_list_of_domains_follows_every_change(door: Door, exim: Wish) -> None:
     install(door, exim)
-    listed = Path(door.layout.state, "mta/domains")
+    listed = Path(door.layout.configuration, "mta/domains")
     assert listed.read_text().split("\n")[1:-1] == ["va.toto.fr", "vb.toto.fr"]
     assert listed.stat().st_mode & 0o777 == 0o644
     domains.add_domain(door, "vc.toto.fr", domains.DomainSettings(aliases=("vc.example",)))
@@ -116,7 +116,7 @@ def test_files_for_a_postfix_that_needs_no_server(
 ) -> None:
     wish = Wish(Mta.POSTFIX, postfix.folder, Maps.LMDB)
     install(door, wish)
-    folder = f"{door.layout.state}/mta"
+    folder = f"{door.layout.configuration}/mta"
     asked = [f"lmdb:{folder}/postfix-domains", f"lmdb:{folder}/postfix-recipients"]
     assert postmap.read_text().splitlines() == asked
     assert "bob@va.toto.fr ours\n" in Path(folder, "postfix-recipients").read_text()

@@ -61,3 +61,18 @@ def test_tables_of_none_change_nothing(vmail: Vmail) -> None:
 
 def test_another_mta_is_a_wrong_usage(vmail: Vmail) -> None:
     assert vmail("mta", "show", "qmail").status == 2
+
+
+def test_check_tells_that_nobody_is_there(vmail: Vmail, free_port: Callable[[], int]) -> None:
+    server = f"127.0.0.1:{free_port()}"
+    checked = vmail("mta", "check", "--server", server)
+    assert checked.status == 1
+    assert f"error  {server}\n  no MTA answers: Connection refused" in checked.stdout
+    document = vmail("mta", "check", "va.example", "--server", server, "--json").document
+    assert [finding["severity"] for finding in document["findings"]] == ["error"] * 3
+    assert [each["name"] for each in document["sockets"]] == ["lmtp", "socketmap"]
+
+
+@pytest.mark.parametrize("server", ["127.0.0.1", "127.0.0.1:smtp", "[::1]:0"])
+def test_check_wants_a_host_and_a_port(vmail: Vmail, server: str) -> None:
+    assert vmail("mta", "check", "--server", server).status == 2

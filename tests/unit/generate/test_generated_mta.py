@@ -57,7 +57,7 @@ def test_postfix_keeps_what_is_there() -> None:
 def test_postfix_without_a_server_reads_files() -> None:
     wiring = Wiring("/etc/postfix", maps=Maps.LMDB)
     wired = wired_postfix(wiring, postfix(), ())
-    assert parameters(wired.files[MAIN])["virtual_mailbox_maps"] == "lmdb:/var/lib/vmail/mta/postfix-recipients"
+    assert parameters(wired.files[MAIN])["virtual_mailbox_maps"] == "lmdb:/etc/vmail/mta/postfix-recipients"
     (warning,) = wired.warnings
     assert "recipient_delimiter" in warning
 
@@ -119,7 +119,7 @@ def test_the_sides_of_every_rule_of_sendmail_are_parted_by_tabs() -> None:
     for wiring in (SENDMAIL, Wiring("/etc/mail", vdeliver="/usr/bin/vdeliver", user="vmail")):
         ours, _ = sendmail_pieces(wiring)
         rules = [line for line in ours.text.split("\n") if line.startswith("R")]
-        assert len(rules) == 14
+        assert len(rules) == 19
         assert all(len([side for side in rule.split("\t") if side]) == 2 for rule in rules)
         assert all(" " * 4 not in rule for rule in rules)
 
@@ -134,11 +134,11 @@ def test_a_check_of_their_own_is_a_conflict() -> None:
 @pytest.mark.parametrize(
     ("before", "after"),
     [
-        ("dc_relay_domains=''", "dc_relay_domains='/var/lib/vmail/mta/domains'"),
-        ("dc_relay_domains=", "dc_relay_domains='/var/lib/vmail/mta/domains'"),
+        ("dc_relay_domains=''", "dc_relay_domains='/etc/vmail/mta/domains'"),
+        ("dc_relay_domains=", "dc_relay_domains='/etc/vmail/mta/domains'"),
         (
             'dc_relay_domains="a.example;b.example"',
-            "dc_relay_domains='a.example ; b.example ; /var/lib/vmail/mta/domains'",
+            "dc_relay_domains='a.example ; b.example ; /etc/vmail/mta/domains'",
         ),
     ],
 )
