@@ -126,7 +126,7 @@ def send(root: Root, content: bytes, *recipients: str) -> list[str]:
 
 _TRACE = re.compile(
     rb"Return-Path: <(?P<sender>[^\r\n]*)>\r\n"
-    rb"Delivered-To: (?P<mailbox>[^\r\n]+)\r\n"
+    rb"Delivered-To: (?P<mailbox>[^\r\n]+)\r\n(?:X-Original-To: [^\r\n]+\r\n)?"
     rb"(?P<received>Received: from [^\r\n]+\r\n\tby [^\r\n]+ \(vmaild [^\r\n]+\) with [^\r\n]+\r\n"
     rb"(?:\tfor <[^\r\n]+>;\r\n)?\t[^\r\n]+\r\n)?"
 )

@@ -60,8 +60,6 @@ def test_a_message_reaches_whom_it_is_for_and_nobody_else(
         pytest.param("bob@toto.fr", "550 5.1.2", id="the domain above"),
         pytest.param("bob@mailhost.va.toto.fr", "550 5.1.2", id="the mail host is no mail domain"),
         pytest.param("bob..@va.toto.fr", "550 5.1.1", id="dots"),
-        pytest.param("accountant@vc.toto.fr", "451 4.3.3 Forwarding", id="outside target"),
-        pytest.param("anything@ve.toto.fr", "451 4.3.3 Delivery to commands", id="command"),
     ],
 )
 def test_what_cannot_be_delivered_is_told_at_rcpt(demo: Root, recipient: str, answer: str) -> None:
@@ -90,7 +88,6 @@ def test_smtp_does_not_relay(demo: Root) -> None:
         assert session.reply("RCPT TO:<somebody%elsewhere.example@va.toto.fr>").startswith("550 5.1.1")
         assert session.reply("RCPT TO:<@va.toto.fr:somebody@elsewhere.example>").startswith("554 5.7.1")
         assert session.reply("RCPT TO:<somebody@elsewhere.example@va.toto.fr>")[0] == "5"
-        assert session.reply("RCPT TO:<accountant@vc.toto.fr>").startswith("451 4.3.3")
         assert session.reply("DATA").startswith("503")
 
 
@@ -104,37 +101,36 @@ def aliases(demo: Root) -> Iterator[Path]:
 
 
 @pytest.mark.parametrize(
-    ("target", "reason"),
+    ("target", "answer"),
     [
-        ("bob, somebody@elsewhere.example", "Forwarding to other servers is not served yet"),
-        ("bob, office@partner.example, alice", "Forwarding to other servers is not served yet"),
-        ('bob, "|/bin/cat >/dev/null"', "Delivery to commands is not served yet"),
-        ("bob, /var/tmp/archive", "Delivery to files is not served yet"),
+        # Nothing listens at the demo's relay: what cannot be handed on waits, and no part is delivered yet.
+        ("bob, somebody@elsewhere.example", "451 4.4.1"),
+        ("bob, office@partner.example, alice", "451 4.4.1"),
+        ('bob, "|/no/such/program"', "451 4.3.0"),
+        ("bob, /no/such/folder/archive", "451 4.3.0"),
     ],
 )
-def test_what_is_not_served_yet_keeps_the_whole_message_waiting(
-    demo: Root, aliases: Path, target: str, reason: str
+def test_a_part_that_has_to_wait_keeps_the_sender_s_copy(
+    demo: Root, aliases: Path, target: str, answer: str
 ) -> None:
     aliases.write_text(f"{aliases.read_text()}both: {target}\n")
-    (reply,) = send(demo, MESSAGE, "both@va.toto.fr")
-    assert reply == f"451 4.3.3 {reason}"
-    assert demo.everything_stored() == {}
+    for _ in range(2):  # the second try fills no mailbox again
+        (reply,) = send(demo, MESSAGE, "both@va.toto.fr")
+        assert reply.startswith(answer)
     done = demo.vdeliver(MESSAGE, "both@va.toto.fr")
-    assert (done.returncode, reason in done.stderr) == (75, True)
-    assert demo.vmail("explain", "both@va.toto.fr", check=False).stdout.splitlines()[-1] == reply
-    assert demo.everything_stored() == {}
+    assert (done.returncode, answer in done.stderr) == (75, True)
+    assert set(demo.everything_stored().values()) <= {1, 2}
 
 
-def test_an_automatic_reply_waits_and_loses_nothing(demo: Root) -> None:
+def test_an_automatic_reply_that_cannot_be_sent_hurts_no_delivery(demo: Root) -> None:
     home = demo.path / "vhome/vc.toto.fr/alice"
     home.mkdir(parents=True)
     (home / "vacation").write_text("I am away.\n")
     (reply,) = send(demo, MESSAGE, "alice@vc.toto.fr")
-    (home / "vacation").unlink()
+    for each in home.iterdir():
+        each.unlink()
     home.rmdir()
-    assert reply == "451 4.3.3 Automatic replies are not served yet"
-    assert demo.everything_stored() == {}
-    assert send(demo, MESSAGE, "alice@vc.toto.fr")[0].startswith("250")
+    assert reply.startswith("250")
 
 
 def test_a_list_kept_in_a_file(demo: Root, aliases: Path) -> None:

@@ -40,7 +40,8 @@ def boot() -> Iterator[Boot]:
     yield make
     for machine in machines:
         print(f"--- {machine.mta}\n{machine.text('var/log/mail.log')}{machine.text('var/log/exim4/mainlog')}")
-        if machine.mta == "sendmail": print(machine.run("/usr/libexec/sendmail/sendmail", "-bp", check=False).stdout)
+        if machine.mta == "sendmail":
+            print(machine.run("/usr/libexec/sendmail/sendmail", "-bp", check=False).stdout)
         machine.stop()
 
 

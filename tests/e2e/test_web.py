@@ -226,7 +226,7 @@ def test_a_co_administrator_s_day(web: Served, chromium: Browser, language: str,
     page = context.new_page()
     sign_in(page, base, "bob", "bob-vb")
     assert page.url == f"{base}/domains"
-    page.click("text=vb.toto.fr")
+    page.click("tbody a")
     page.click("a.primary")
     page.fill("#login", f"new{name}")
     page.fill("#full_name", "Somebody New")

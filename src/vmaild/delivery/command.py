@@ -1,10 +1,12 @@
 """Runs the program behind an alias (`|prog args`), as Postfix's local(8) and the original do.
 
-The command line is split into words as a shell would, without one; the tokens %d (domain), %u (name), %f (sender)
-and %% are replaced after that, so nothing that a sender writes becomes a word of its own. The message is the
-program's standard input. It runs as the mail user, in `/`, with a clean environment and a time limit, and its exit
-status is one of sysexits(3): 0 delivered, 75 and a few others try again later, the rest refused. What it says goes
-into the text for the sender. Everything here blocks, and belongs in a thread.
+The command line is split into words as a shell would, without one; only where it has signs that want a shell, such
+as `>`, /bin/sh runs it, as local(8) does. The tokens %d (domain), %u (name), %f (sender) and %% are replaced after
+that, and lose every sign that a shell minds, so nothing that a sender writes becomes a word of its own.
+
+The message is the program's standard input. It runs as the mail user, in `/`, with a clean environment and a time
+limit. Its exit status is one of sysexits(3): 0 delivered, 75 and a few others try again later, the rest refused.
+What it says goes into the text for the sender. Everything here blocks, and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -40,6 +42,7 @@ _TEMPORARY = {71, 73, 74, 75}  # EX_OSERR, EX_CANTCREAT, EX_IOERR, EX_TEMPFAIL
 _NOT_FOUND = {126, 127}
 # The characters that local(8) lets through (command_expansion_filter): a program may be a shell script.
 _DANGEROUS = re.compile(r"[^0-9A-Za-z!@%_=+:,./-]")
+_SHELL = re.compile(r"[<>|;&$`*?~\\\[\](){}!\n]")
 _TOKEN = re.compile(r"%(.)")
 
 
@@ -64,6 +67,8 @@ class Run:
         words = shlex.split(self.command)
         if not words:
             raise ValueError("no program")
+        if _SHELL.search(re.sub(r"'[^']*'", "", self.command)):
+            words = ["/bin/sh", "-c", self.command]
         return [_TOKEN.sub(lambda token: _safe(values.get(token[1], token[0])), word) for word in words]
 
     def environment(self) -> Mapping[str, str]:
