@@ -22,7 +22,8 @@ from dataclasses import dataclass
 
 from vmaild.address import fold
 from vmaild.core.directory import AliasEntry, IncludeList, Source
-from vmaild.core.findings import Finding
+from vmaild.core.findings import Finding, Severity
+from vmaild.core.routing import MAX_TARGETS
 from vmaild.formats.edit import (
     is_blank_or_comment,
     numbered_lines,
@@ -45,6 +46,12 @@ from vmaild.formats.targets import (
     unbalanced,
     unprintable,
 )
+
+MAX_INCLUDE = 4 << 20
+"""Bytes of a list that `:include:` names."""
+MAX_INCLUDE_LINES = 100_000
+_MAX_FINDINGS = 100
+"""Faults of one list that are told each by itself."""
 
 MAX_LINE = 100
 """Characters to which an entry is written on one line; a longer one has a line for each target."""
@@ -91,17 +98,26 @@ def parse_aliases(text: str, path: str) -> Parsed[AliasEntry]:
     return Parsed(tuple(entries), tuple(findings))
 
 
-def parse_include(text: str, path: str) -> tuple[IncludeList, tuple[Finding, ...]]:
-    """The targets of a file that `:include:` names: on each line one, or several with commas."""
+def parse_include(text: str, path: str) -> tuple[IncludeList | None, tuple[Finding, ...]]:
+    """The targets of a file that `:include:` names: on each line one, or several with commas.
+
+    None where there are more than any recipient may have: half of a list would lose mail unseen.
+    """
     targets: list[tuple[str, Source]] = []
     findings: list[Finding] = []
     for number, line in numbered_lines(text):
-        if is_blank_or_comment(line):
+        if number > MAX_INCLUDE_LINES or len(targets) > MAX_TARGETS:
+            return None, (*findings, _too_long(path))
+        if is_blank_or_comment(line) or len(findings) > _MAX_FINDINGS:
             continue
         try:
             targets += ((target, Source(path, number)) for target in parse_targets(line.strip()))
         except FormatError as error:
             findings.append(error.at(path, number))
+    if len(targets) > MAX_TARGETS:
+        return None, (*findings, _too_long(path))
+    if len(findings) > _MAX_FINDINGS:
+        return None, (*findings[:-1], _no_list(findings[-1]))
     return IncludeList(tuple(targets)), tuple(findings)
 
 
@@ -136,6 +152,26 @@ def without_alias(text: str, name: str) -> str:
         joins = any(line.rstrip().endswith((",", "\\")) for line in above)
         text = with_lines_replaced(text, lines, "") if joins else without_lines(text, lines)
     return text
+
+
+def _too_long(path: str) -> Finding:
+    return Finding(
+        path,
+        0,
+        f"the list has more than {MAX_TARGETS} targets or {MAX_INCLUDE_LINES} lines, and none of it is in force",
+        "cut it into lists of their own",
+        Severity.ERROR,
+    )
+
+
+def _no_list(fault: Finding) -> Finding:
+    return Finding(
+        fault.path,
+        fault.line,
+        f"more than {_MAX_FINDINGS} lines are no targets, and nothing of the list is in force",
+        "see that it is the right file",
+        Severity.ERROR,
+    )
 
 
 def _statements(text: str) -> Iterator[_Statement]:

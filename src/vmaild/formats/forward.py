@@ -26,7 +26,7 @@ def parse_forward(text: str, path: str, own: Address) -> tuple[Forward | None, t
     targets: list[Address] = []
     faults = list(findings)
     keep_copy = False
-    for target, source in written.targets:
+    for target, source in written.targets if written else ():
         try:
             address = _address(target, own)
         except FormatError as error:

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import stat
 import time
 from array import array
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any, Protocol, TypeVar
 
@@ -35,7 +36,7 @@ from vmaild.core.directory import (
 from vmaild.core.findings import Finding, Severity
 from vmaild.core.site import ForwardingSettings
 from vmaild.core.srs import original
-from vmaild.formats.aliases import parse_aliases, parse_include
+from vmaild.formats.aliases import MAX_INCLUDE, parse_aliases, parse_include
 from vmaild.formats.passwd import parse_passwd, plain_account, plain_accounts
 from vmaild.formats.shadow import parse_shadow, plain_password, plain_passwords
 from vmaild.store.definitions import Definitions
@@ -58,6 +59,8 @@ and in that moment its users must not become unknown."""
 T = TypeVar("T")
 
 E = TypeVar("E", bound=Account | ShadowEntry)
+
+_LIST_REMEDY = "name a regular file that the mail user may read, with no link of somebody else on the way to it"
 
 _NO_ACCOUNTS: Mapping[str, Account] = {}
 _NO_PASSWORDS: Mapping[str, ShadowEntry] = {}
@@ -261,9 +264,14 @@ class FileDirectory:
         passwd = self._part(self._layout.passwd(suffix), _accounts, _NO_ACCOUNTS)
         paths = [self._layout.aliases(suffix), *map(self._layout.path, definition.alias_files)]
         aliases = {path: self._part(path, _aliases, _NO_ALIASES) for path in paths}
+        trusted = {
+            path: self._trusted(each.state, definition, extra=path != paths[0]) for path, each in aliases.items()
+        }
+        # Of a file that a co-administrator writes no list counts, so none is read: its faults are told.
         includes = {
-            path: self._part(self._layout.path(path), _include, None)
-            for entries in aliases.values()
+            path: self._list(self._layout.path(path))
+            for written, entries in aliases.items()
+            if trusted[written]
             for path in _include_paths(entries.value)
         }
         lists = {path: each.value for path, each in includes.items() if each.value is not None}
@@ -271,10 +279,7 @@ class FileDirectory:
             definition,
             _Accounts(passwd.value, self._homes(name)),
             _full_names(passwd.value) if definition.match_full_name else {},
-            tuple(
-                AliasFile(path, each.value, self._trusted(each.state, definition, extra=path != paths[0]), lists)
-                for path, each in aliases.items()
-            ),
+            tuple(AliasFile(path, each.value, trusted[path], lists) for path, each in aliases.items()),
             (
                 *part.findings,
                 *passwd.findings,
@@ -328,6 +333,29 @@ class FileDirectory:
             return True
         others_write = state.mode & 0o002 or (state.mode & 0o020 and state.group not in (0, owner.group))
         return not others_write and state.owner in (0, owner.owner)
+
+    def _list(self, path: str) -> Part[IncludeList | None]:
+        """A list that `:include:` names. One that cannot be read costs that list: mail for it waits."""
+        last: Part[IncludeList | None] | None = self._parts.get((path, _include))
+        state: Fingerprint | None = None
+        try:
+            state = self._files.fingerprint(path)
+            if last is not None and last.state == state:
+                return last
+            found = self._files.read_of_others(path, MAX_INCLUDE)
+            value, findings = _include(found[0], path) if found else (None, ())
+            state = found[1] if found else None
+            # Others may read what is told than may read the list.
+            if state is not None and not state.mode & stat.S_IROTH:
+                findings = tuple(map(_without_content, findings))
+        except ReadFailed as failure:
+            value, findings = None, (_unreadable(str(failure), _LIST_REMEDY),)
+            # Why it cannot be read may change without the file.
+            state = state._replace(inode=-1) if state else None
+        tell(findings, last.findings if last else ())
+        part = Part(state, value, findings)
+        self._parts[path, _include] = part
+        return part
 
     def _part(self, path: str, parse: Callable[[str, str], tuple[T, tuple[Finding, ...]]], empty: T) -> Part[T]:
         """One file of a domain, read again only when it has changed. Raises LookupFailed."""
@@ -383,6 +411,11 @@ def _include(text: str, path: str) -> tuple[IncludeList | None, tuple[Finding, .
 
 
 _PARSERS = (_accounts, _passwords, _aliases, _include)
+
+
+def _without_content(finding: Finding) -> Finding:
+    """A fault of a list, without the text that it quotes."""
+    return replace(finding, problem="this is no list of targets") if finding.line else finding
 
 
 def _include_paths(entries: Mapping[str, AliasEntry]) -> Iterator[str]:

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
 from vmaild.core.findings import Finding, Severity
+from vmaild.store.ways import way_to
 
 log = logging.getLogger("vmaild.store")
 
@@ -87,12 +88,31 @@ class Files:
             state = self.fingerprint(path)
             return None if content is None or state is None else (_text(content), state)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            # What is no file has no end, or somebody has to be waited for.
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
             try:
-                status = os.fstat(fd)
-                return _text(_content(fd, status.st_size)), _fingerprint(status).if_settled()
+                return _read(fd, path)
             finally:
                 os.close(fd)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise ReadFailed(f"{path}: {error.strerror}") from error
+
+    def read_of_others(self, path: str, limit: int) -> tuple[str, Fingerprint] | None:
+        """As `read`, for what others than the administrator may write: at most `limit` bytes of a regular file.
+
+        A symbolic link on the way counts only where root made it, or the file's owner; see `ways`.
+        """
+        if path in self.overlay:
+            return self.read(path)
+        try:
+            with way_to(path) as place:
+                fd = place.open(os.O_RDONLY)
+                try:
+                    return _read(fd, path, limit)
+                finally:
+                    os.close(fd)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -145,6 +165,18 @@ def _fingerprint(found: os.stat_result) -> Fingerprint:
         found.st_gid,
         stat.S_IMODE(found.st_mode),
     )
+
+
+def _read(fd: int, path: str, limit: int = 0) -> tuple[str, Fingerprint]:
+    """Text and state of an open file. Raises OSError, ReadFailed."""
+    status = os.fstat(fd)
+    if not stat.S_ISREG(status.st_mode):
+        raise ReadFailed(f"{path}: {'Is a directory' if stat.S_ISDIR(status.st_mode) else 'not a regular file'}")
+    if 0 < limit < status.st_size:
+        raise ReadFailed(f"{path}: {status.st_size} bytes, more than the {limit} that are read")
+    # One that grows meanwhile is not followed for ever.
+    content = _content(fd, status.st_size) if not limit else os.read(fd, limit)
+    return _text(content), _fingerprint(status).if_settled()
 
 
 def _content(fd: int, size: int) -> bytes:

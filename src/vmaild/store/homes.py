@@ -18,6 +18,9 @@ from vmaild.formats import forward, vacation
 from vmaild.store.files import Files, ReadFailed
 from vmaild.store.layout import Layout
 
+MAX_FILE = 65536
+"""Bytes of a file in a home that are read."""
+
 
 class Homes:
     """The homes of one domain."""
@@ -35,7 +38,7 @@ class Homes:
             return account
         try:
             replies = self._files.fingerprint(f"{home}/{vacation.FILE_NAME}") is not None
-            forwards = self._files.read(f"{home}/{forward.FILE_NAME}")
+            forwards = self._files.read_of_others(f"{home}/{forward.FILE_NAME}", MAX_FILE)
         except ReadFailed as failure:
             raise LookupFailed(str(failure)) from failure
         where = None
@@ -61,8 +64,8 @@ class Homes:
         path = f"{self._folder}/{account.login}"
         own = Address(account.login, self._domain)
         try:
-            forwards = self._files.read(f"{path}/{forward.FILE_NAME}")
-            replies = self._files.read(f"{path}/{vacation.FILE_NAME}")
+            forwards = self._files.read_of_others(f"{path}/{forward.FILE_NAME}", MAX_FILE)
+            replies = self._files.read_of_others(f"{path}/{vacation.FILE_NAME}", MAX_FILE)
         except ReadFailed as failure:
             raise LookupFailed(str(failure)) from failure
         if forwards is not None:
