@@ -13,6 +13,7 @@ import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
+from pyotp import TOTP
 from tests.served import ADDRESSES, COMMANDS, Root, Served, copy_root, moments, run, start
 
 CHROMIUM = "/usr/bin/chromium"
@@ -197,6 +198,7 @@ def test_every_page_is_fit_for_everybody(
         "/explain?address=everyone@va.toto.fr",
         "/changes",
         "/account",
+        "/account/second-factor",
         "/nowhere",
     ):
         page.goto(base + path)
@@ -254,6 +256,55 @@ def test_a_co_administrator_s_day(web: Served, chromium: Browser, language: str,
     assert page.url == f"{base}/account"
     page.fill("#text", "Je suis en vacances." if language == "fr" else "I am on holiday.")
     page.click("form[action='/account/vacation'] button.primary")
-    assert page.locator(".flash").is_visible()
+    page.wait_for_selector(".flash")
     assert page.locator("form[action='/account/vacation'] .tag").is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("domain", "language", "width", "javascript"),
+    [("va.toto.fr", "en", 1200, True), ("vc.toto.fr", "fr", 390, False)],
+    ids=["desktop", "phone"],
+)
+def test_a_second_factor_from_the_qr_code_to_the_lost_telephone(
+    web: Served, chromium: Browser, domain: str, language: str, width: int, javascript: bool
+) -> None:
+    base, password = f"http://{ADDRESSES[domain]}:{web.root.web}", f"bob-{domain[:2]}"
+    context = chromium.new_context(
+        locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
+    )
+    page = context.new_page()
+    page.route("**/*", _without_policy)
+
+    def fits(where: str) -> None:
+        if javascript:  # axe is a script itself
+            check_page(page, where)
+
+    sign_in(page, base, "bob", password)
+    page.click("a[href='/account/second-factor']")
+    page.fill("#password", password)
+    page.click("button[value=begin]")
+    fits("the QR code")
+    assert page.locator("img.qr").evaluate("image => image.naturalWidth") > 100
+    secret = page.locator("code.secret").inner_text().replace(" ", "")
+    page.fill("#code", TOTP(secret).now())
+    page.click("button[value=confirm]")
+    fits("the recovery codes")
+    codes = page.locator(".codes code").all_inner_texts()
+    assert len(codes) == 10
+    page.goto(f"{base}/account/second-factor")
+    fits("the second factor")
+    page.click("header button")
+    sign_in(page, base, "bob", password)
+    assert page.url == f"{base}/login/code"
+    fits("the code")
+    page.fill("#code", codes[0])
+    page.click("main button")
+    page.wait_for_url("**/account")
+    principal = f"bob@{domain}"
+    assert "has a second factor and 9 recovery codes" in web.root.vmail("admin", "second-factor", principal).stdout
+    assert "Done" in web.root.vmail("admin", "second-factor", principal, "--reset").stdout
+    page.click("header button")
+    sign_in(page, base, "bob", password)
+    assert page.url == f"{base}/account"
     context.close()

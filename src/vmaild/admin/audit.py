@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 
 from vmaild.admin.door import Door
 from vmaild.admin.refusal import Refused
-from vmaild.store.state import AuditLog, StateUnusable
+from vmaild.store.state import AuditLog, AuditRecord, StateUnusable
 
 PAGE = 50
 
@@ -22,3 +24,15 @@ def changes(door: Door, domain: str | None, page: int = 1, size: int = PAGE) -> 
     except StateUnusable as error:
         raise Refused(str(error), "see to that file, then run it again") from error
     return [asdict(record) for record in reversed(found)]
+
+
+@contextmanager
+def noted(door: Door, verb: str, domain: str, subject: str, summary: str) -> Iterator[None]:
+    """Have the audit log say what is done within, where it is no change of the door. Raises Refused."""
+    audit = AuditLog(door.layout)
+    try:
+        number = audit.begin(AuditRecord(str(door.actor), verb, domain, subject, summary))
+        yield
+        audit.complete(number)
+    except StateUnusable as error:
+        raise Refused(str(error), "see to that file, then run it again") from error

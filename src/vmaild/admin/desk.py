@@ -8,14 +8,13 @@ command line. Everything here blocks, and belongs in a thread.
 from __future__ import annotations
 
 import logging
-import secrets
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vmaild.admin import answers
 from vmaild.admin.door import Door
+from vmaild.admin.entrance import CONFIRM_FIRST, SET_UP_FIRST, Entrance
 from vmaild.admin.gate import Gate
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.core.permissions import Actor
@@ -29,6 +28,8 @@ Answer = dict[str, Any]
 
 SIGNED_OUT = "signed out"
 """The problem of a refusal where nobody is known by that secret."""
+_STATUS = {SIGNED_OUT: 401, SET_UP_FIRST: 428, CONFIRM_FIRST: 403}
+"""Of refusals that pages and scripts act upon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,7 @@ class Desk:
         self._door = door
         self._gate = gate
         self._sessions = sessions
-        self._key = secrets.token_bytes(32)
-        self._lock = threading.Lock()
+        self._entrance = Entrance(gate.layout, gate, sessions)
 
     def answer(self, request: Request) -> Answer:
         """Carry a request out: `{"ok": ...}`, or a problem with `remedy` and `status`. Never raises."""
@@ -60,7 +60,7 @@ class Desk:
         except Misused as refusal:
             return {"problem": refusal.problem, "remedy": refusal.remedy, "status": 422}
         except Refused as refusal:
-            status = 401 if refusal.problem == SIGNED_OUT else 409
+            status = _STATUS.get(refusal.problem, 409)
             return {"problem": refusal.problem, "remedy": refusal.remedy, "status": status}
         except StateUnusable as error:
             log.error("%s", error)
@@ -76,26 +76,37 @@ class Desk:
             case "client.settings":
                 return self._gate.client_settings(str(request.values.get("domain", "")))
             case "login":
-                return self._log_in(request)
+                return self._entrance.log_in(request.values, request.client)
+            case "login.code":
+                return self._entrance.log_in_with_code(request.values, request.client)
             case "logout":
                 self._sessions.end(request.secret)
                 return None
             case "password.change":
                 return self._change_password(request)
         actor, session = self._who(request)
+        if session:
+            self._entrance.permit(actor, session, request.verb, request.values)
+        return self._of_somebody(request, actor, session)
+
+    def _of_somebody(self, request: Request, actor: Actor, session: int) -> Any:  # noqa: ANN401  likewise
         if request.verb == "who":
             return {
                 "principal": actor.principal,
                 "site_admin": actor.site_admin,
                 "domains": self._gate.domains_of(actor.principal),
                 "session": session,
+                "set_up_first": bool(session) and self._entrance.lacks_factor(actor),
             }
         if request.verb.startswith("session."):
             return self._session(request, actor, session)
+        door = self._door(replace(actor, via=f"web, {request.client}"))
+        if request.verb.partition(".")[0] == "factor":
+            return self._entrance.factor(door, session, request.verb, request.values)
         verb = answers.VERBS.get(request.verb)
         if verb is None:
             raise Misused(f"there is no verb {request.verb}", "see the documentation of the API")
-        return verb(self._door(replace(actor, via=f"web, {request.client}")), request.values)
+        return verb(door, request.values)
 
     def _who(self, request: Request) -> tuple[Actor, int]:
         """On whose behalf, and the number of the session. Raises Refused."""
@@ -109,14 +120,6 @@ class Desk:
             _within(token, request)
         return actor, session.number if session else 0
 
-    def _log_in(self, request: Request) -> Answer:
-        values = request.values
-        actor = self._gate.log_in(
-            str(values.get("login", "")), str(values.get("password", "")), values.get("domain"), request.client
-        )
-        secret = self._sessions.begin(actor.principal, request.client, str(values.get("agent", "")))
-        return {"secret": secret, "principal": actor.principal, "site_admin": actor.site_admin}
-
     def _change_password(self, request: Request) -> Answer:
         """The page for everybody: login, old password, new password."""
         values = request.values
@@ -129,8 +132,7 @@ class Desk:
 
     def _session(self, request: Request, actor: Actor, number: int) -> Any:  # noqa: ANN401  likewise
         if request.verb == "session.confirm":
-            login = actor.principal
-            self._gate.log_in(login, str(request.values.get("password", "")), None, request.client)
+            self._entrance.confirm(actor, number, request.values, request.client)
             return None
         if request.verb == "session.revoke":
             self._sessions.revoke(actor.principal, int(request.values["number"]))
@@ -156,7 +158,7 @@ def _within(token: Token, request: Request) -> None:
     verb, values = request.verb, request.values
     if token.rights and not any(verb in RIGHTS[right] for right in token.rights if right in RIGHTS):
         raise Refused("this token is not for that", "make one with the right for it: 'vmail token add --help'")
-    if verb.startswith(("session.", "own")):
+    if verb.startswith(("session.", "own", "factor")):
         raise Refused("this is for people, not for tokens", "sign in on the web")
     if not token.domain or verb == "who":
         return

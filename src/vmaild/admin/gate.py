@@ -25,6 +25,7 @@ from vmaild.store.layout import Layout
 log = logging.getLogger("vmaild.login")
 
 WRONG = "wrong login or password"
+WRONG_CODE = "wrong code"
 TOO_MANY = "too many failed logins"
 
 
@@ -75,6 +76,21 @@ class Gate:
         if principal.startswith(UNIX) or (domain is None and "@" not in principal and "%" not in principal):
             return self._user(principal.removeprefix(UNIX), password, client)
         return self._account(principal, password, domain, client)
+
+    def check_code(self, principal: str, code: str, client: str, takes: Callable[[], bool]) -> None:
+        """Have the code of a second factor looked at by `takes`. Raises Refused.
+
+        Wrong ones are counted apart from passwords: a right password must not make further guesses free.
+        """
+        name = principal.removeprefix(UNIX)
+        login, _, domain = name.rpartition("@") if "@" in name else (name, "", "")
+        key = f"{fold(login)}\0code"
+        self._wait(client, domain, key)
+        if not takes():
+            self.throttle.failed(client, domain, key, code.encode("utf-8", "surrogatepass"), time.monotonic())
+            log.info("wrong code of a second factor: %r from %s", principal, client)
+            raise Refused(WRONG_CODE, "wait for the next code, or use a recovery code")
+        self.throttle.succeeded(client, domain, key, time.monotonic())
 
     def actor(self, principal: str) -> Actor | None:
         """A principal who is known already, as of now; None: they may not go on."""

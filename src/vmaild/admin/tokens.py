@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from vmaild.admin.audit import noted
 from vmaild.admin.desk import RIGHTS
 from vmaild.admin.door import Door
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.core.permissions import canonical_principal, same_principal
 from vmaild.store.sessions import Sessions, Token
-from vmaild.store.state import AuditLog, AuditRecord, StateUnusable
+from vmaild.store.state import StateUnusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def add_token(
     expires = int(time.time()) + days * 86400 if days else 0
     if dry_run:
         return None
-    with _noted(door, "token add", domain, whose, f"make the token {name} of {whose}"):
+    with noted(door, "token add", domain, whose, f"make the token {name} of {whose}"):
         return NewToken(*Sessions(door.layout).add_token(whose, name, domain, tuple(rights), expires))
 
 
@@ -65,20 +65,8 @@ def revoke_token(door: Door, number: int, *, dry_run: bool = False) -> None:
     if found is None:
         raise Refused(f"there is no token {number}", "'vmail token list' shows which there are")
     if not dry_run:
-        with _noted(door, "token revoke", found.domain, found.principal, f"take back the token {found.name}"):
+        with noted(door, "token revoke", found.domain, found.principal, f"take back the token {found.name}"):
             Sessions(door.layout).remove_token(number)
-
-
-@contextmanager
-def _noted(door: Door, verb: str, domain: str, subject: str, summary: str) -> Iterator[None]:
-    """Have the audit log say so. Raises Refused."""
-    audit = AuditLog(door.layout)
-    try:
-        number = audit.begin(AuditRecord(str(door.actor), verb, domain, subject, summary))
-        yield
-        audit.complete(number)
-    except StateUnusable as error:
-        raise Refused(str(error), "see to that file, then run it again") from error
 
 
 def _permit(door: Door, principal: str) -> None:

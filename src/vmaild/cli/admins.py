@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from vmaild.admin import coadministrators
+from vmaild.admin import coadministrators, second_factor
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain
 from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
@@ -61,3 +61,41 @@ def list_(context: typer.Context, domain: Domain, as_json: Json = False) -> None
         print(safe(admin))
     if not admins:
         print(f"{domain} has no co-administrators.")
+
+
+@app.verb(
+    "second-factor",
+    epilog=examples("vmail admin second-factor unix:alice", "vmail admin second-factor unix:alice --reset"),
+)
+def second_factor_(
+    context: typer.Context,
+    principal: Principal,
+    reset: Annotated[
+        bool,
+        typer.Option("--reset", help="Switch it off, for who has lost telephone and recovery codes."),
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Show or reset the second factor of a login.
+
+    With one, signing in to the web wants a code from a telephone (TOTP) besides the password.
+    """
+    door = open_door(root_of(context))
+    if not reset:
+        left = second_factor.show(door, principal)
+        if as_json:
+            print_json({"principal": principal, "on": left is not None, "recovery_codes": left or 0})
+        elif left is None:
+            print(f"{safe(principal)} has no second factor.")
+        else:
+            print(f"{safe(principal)} has a second factor and {left} recovery codes.")
+        return
+    there = second_factor.switch_off(door, principal, dry_run=dry_run)
+    if as_json:
+        print_json({"principal": principal, "switched_off": there and not dry_run, "dry_run": dry_run})
+    elif not there:
+        print(f"{safe(principal)} has no second factor.")
+    else:
+        done = "Would switch off" if dry_run else "Done: switched off"
+        print(f"{done} the second factor of {safe(principal)}")

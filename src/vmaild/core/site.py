@@ -128,6 +128,8 @@ class WebSettings:
     """Addresses and networks of reverse proxies: what they say in X-Forwarded-* is believed."""
     pam_service: str = "vmail"
     """The file of /etc/pam.d by which users of this machine are checked (or `other`, where it is missing)."""
+    require_second_factor: bool = False
+    """Whether administrators and co-administrators may do nothing before they have a second factor."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -237,6 +237,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "certificate": toml.text(or_empty(parse_absolute_path)),
         "proxies": toml.texts(parse_network, "192.0.2.1"),
         "pam_service": toml.text(_user),
+        "require_second_factor": toml.flag(),
     },
     "delivery": {
         "relay": toml.text(_relay),

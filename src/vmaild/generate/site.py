@@ -89,6 +89,10 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "certificate": ("", "For TLS of its own: a PEM file with chain and key."),
         "proxies": (["127.0.0.0/8", "::1"], "Reverse proxies, whose X-Forwarded-* headers are believed."),
         "pam_service": ("vmail", "The file of /etc/pam.d that checks users of this machine, who administer."),
+        "require_second_factor": (
+            False,
+            "Whether whoever administers must sign in with a code from a telephone (TOTP), too.",
+        ),
     },
     "auth": {
         "cache": (

@@ -49,6 +49,11 @@ class Layout:
         return self.path(f"/etc/vmail/aliases.{domain}")
 
     @property
+    def second_factors(self) -> str:
+        """The folder of the second factors of people who sign in to the web."""
+        return self.path("/etc/vmail/second-factor")
+
+    @property
     def spool(self) -> str:
         """The mailboxes of all domains."""
         return self.path("/var/spool/vmail")

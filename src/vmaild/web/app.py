@@ -10,8 +10,8 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from vmaild import __version__
-from vmaild.web import api, pages_admin, pages_domain, pages_everyone, pages_owner
-from vmaild.web.desk import Ask, Refusal, SignedOut
+from vmaild.web import api, pages_admin, pages_domain, pages_everyone, pages_factor, pages_owner
+from vmaild.web.desk import Ask, Refusal, SecondFactorFirst, SignedOut
 from vmaild.web.visit import Site, Visit
 
 HEADERS = {
@@ -39,7 +39,7 @@ def create_app(ask: Ask, *, proxies: tuple[str, ...] = (), secure: bool = False)
     )
     app.state.site = Site(ask, proxies)
     app.include_router(api.router)
-    for module in (pages_everyone, pages_owner, pages_admin, pages_domain):
+    for module in (pages_everyone, pages_owner, pages_factor, pages_admin, pages_domain):
         app.include_router(module.router, include_in_schema=False)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     app.add_exception_handler(Refusal, _refused)
@@ -73,6 +73,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     visit = Visit(request)
     if isinstance(error, SignedOut):
         return visit.go("/login")
+    if isinstance(error, SecondFactorFirst):
+        return visit.go("/account/second-factor")
     return visit.page("refused.html", error.status, problem=error.problem, remedy=error.remedy)
 
 
@@ -82,6 +84,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return api.problem(Refusal(str(error.detail), "see /api/v1/openapi.json", error.status_code))
     visit = Visit(request)
     problem = visit._("This page does not exist.") if error.status_code == 404 else str(error.detail)
+    if isinstance(error, SecondFactorFirst):
+        return visit.go("/account/second-factor")
     return visit.page("refused.html", error.status_code, problem=problem, remedy="")
 
 

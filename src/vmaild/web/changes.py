@@ -9,6 +9,14 @@ from fastapi.responses import Response
 from vmaild.web.desk import Refusal
 from vmaild.web.visit import Visit
 
+_ONCE = {"confirmed", "password", "code"}
+"""Fields that the page of confirmation asks for anew."""
+
+
+async def confirm(visit: Visit, fields: dict[str, str]) -> None:
+    """Show the desk again who visits, before something dangerous. Raises Refusal."""
+    await visit.ask("session.confirm", password=fields.get("password", ""), code=fields.get("code", ""))
+
 
 async def change(
     visit: Visit,
@@ -29,15 +37,20 @@ async def change(
     problem = ""
     if dangerous and confirmed:
         try:
-            await visit.ask("session.confirm", password=fields.get("password", ""))
+            await confirm(visit, fields)
         except Refusal as refusal:
             problem = visit._(refusal.problem)
     if not confirmed or problem:
         plan = await visit.ask(verb, **values, dry_run=True)
         if dangerous or (plan["rerouted"] and not new) or plan["warnings"] or problem:
-            again = {name: value for name, value in fields.items() if name not in {"confirmed", "password"}}
             return visit.page(
-                "confirm.html", plan=plan, fields=again, back=back, dangerous=dangerous, problem=problem
+                "confirm.html",
+                plan=plan,
+                fields={name: value for name, value in fields.items() if name not in _ONCE},
+                back=back,
+                dangerous=dangerous,
+                factor=dangerous and (await visit.ask("factor"))["on"],
+                problem=problem,
             )
     plan = await visit.ask(verb, **values)
     return visit.go(

@@ -22,3 +22,14 @@ class Refusal(Exception):
 
 class SignedOut(Refusal):
     """Nobody is signed in."""
+
+
+class SecondFactorFirst(Refusal):
+    """The site wants a second factor of whoever asks, before anything else."""
+
+
+def refusal_of(answer: Answered) -> Refusal:
+    """The refusal that an answer is."""
+    kinds: dict[int, type[Refusal]] = {401: SignedOut, 428: SecondFactorFirst}
+    kind = kinds.get(answer["status"], Refusal)
+    return kind(answer["problem"], answer["remedy"], answer["status"])

@@ -10,7 +10,7 @@ from fastapi.responses import Response
 
 from vmaild.web.desk import Refusal
 from vmaild.web.i18n import COOKIE, LANGUAGES
-from vmaild.web.visit import SESSION, Visit
+from vmaild.web.visit import SESSION, TICKET, Visit
 
 router = APIRouter()
 
@@ -46,7 +46,35 @@ async def log_in(request: Request) -> Response:
     except Refusal as refusal:
         problem = visit._(refusal.problem)
         return visit.page("login.html", 401, domain=domain, login=login, problem=problem)
+    if "ticket" in signed_in:
+        response = visit.go("/login/code")
+        visit.set_cookie(response, TICKET, signed_in["ticket"])
+        return response
+    return _signed_in(visit, signed_in)
+
+
+@router.get("/login/code")
+async def code_page(request: Request) -> Response:
+    """The second step of signing in, for who has a second factor."""
+    visit = Visit(request)
+    return visit.page("login_code.html", problem="") if visit.ticket else visit.go("/login")
+
+
+@router.post("/login/code")
+async def log_in_with_code(request: Request) -> Response:
+    """Take the code."""
+    visit = Visit(request)
+    fields = await visit.form()
+    try:
+        signed_in = await visit.ask("login.code", ticket=visit.ticket, code=fields.get("code", ""))
+    except Refusal as refusal:
+        return visit.page("login_code.html", 401, problem=visit.said(refusal))
+    return _signed_in(visit, signed_in)
+
+
+def _signed_in(visit: Visit, signed_in: dict[str, Any]) -> Response:
     response = visit.go("/")
+    response.delete_cookie(TICKET, path="/")
     visit.set_cookie(response, SESSION, signed_in["secret"])
     return response
 

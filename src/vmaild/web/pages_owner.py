@@ -25,7 +25,10 @@ async def _page(visit: Visit, status: int = 200, problem: str = "", place: str =
     if not str(visit.me and visit.me["principal"]).startswith("unix:"):
         own = await visit.ask("own")
     sessions = await visit.ask("session.list")
-    return visit.page("account.html", status, own=own, sessions=sessions, problem=problem, place=place)
+    factor = await visit.ask("factor")
+    return visit.page(
+        "account.html", status, own=own, sessions=sessions, factor=factor, problem=problem, place=place
+    )
 
 
 @router.get("/account")

@@ -17,10 +17,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescap
 
 from vmaild import __version__
 from vmaild.core.site import is_among
-from vmaild.web.desk import Ask, Refusal, SignedOut
+from vmaild.web.desk import Ask, Refusal, SecondFactorFirst, SignedOut, refusal_of
 from vmaild.web.i18n import COOKIE, LANGUAGES, chosen, translator
 
 SESSION = "vmail_session"
+TICKET = "vmail_ticket"
+"""Cookie of a login that waits for the code of a second factor."""
 FORM = "vmail_form"
 MESSAGE = "vmail_message"
 """Cookie with a word about what was done, for the next page."""
@@ -68,11 +70,18 @@ class Visit:
         self.address = "" if forwarded else _plain(str(server[0]))
         self.language = chosen(request.cookies.get(COOKIE), headers.get("accept-language", ""))
         self.secret = request.cookies.get(SESSION, "")
+        self.ticket = request.cookies.get(TICKET, "")
         self.form_cookie = request.cookies.get(FORM, "") or secrets.token_urlsafe(16)
         self.me: Mapping[str, Any] | None = None
 
     def _(self, text: str) -> str:
         return translator(self.language)(text)
+
+    def said(self, refusal: Refusal) -> str:
+        """A refusal for people: the problem, and what to do about it."""
+        return (
+            f"{self._(refusal.problem)}; {self._(refusal.remedy)}" if refusal.remedy else self._(refusal.problem)
+        )
 
     async def ask(self, verb: str, **values: Any) -> Any:  # noqa: ANN401  plain values
         """Ask the desk on behalf of whoever visits. Raises Refusal, SignedOut."""
@@ -83,8 +92,7 @@ class Visit:
             raise Refusal("this cannot be done now", "try again later", 503) from None
         if "ok" in answer:
             return answer["ok"]
-        kind = SignedOut if answer["status"] == 401 else Refusal
-        raise kind(answer["problem"], answer["remedy"], answer["status"])
+        raise refusal_of(answer)
 
     async def domain(self) -> str | None:
         """The domain for which the page was reached."""
@@ -92,11 +100,14 @@ class Visit:
         return found
 
     async def who(self) -> Mapping[str, Any]:
-        """Who is signed in. Raises SignedOut."""
+        """Who is signed in. Raises SignedOut, SecondFactorFirst."""
         if self.me is None:
             if not self.secret:
                 raise SignedOut("signed out", "sign in", 401)
             self.me = await self.ask("who")
+            # One's own account stays open, and there it is set up.
+            if self.me["set_up_first"] and not self.request.url.path.startswith("/account"):
+                raise SecondFactorFirst("a second factor must be set up first", "", 428)
         return self.me
 
     async def form(self) -> dict[str, str]:

@@ -11,7 +11,17 @@ import pytest
 from vmaild.web.i18n import chosen, translations
 
 WEB = Path(str(files("vmaild.web")))
-SAID_BY_THE_DESK = {"wrong login or password", "too many failed logins", "the two new passwords differ"}
+SAID_BY_THE_DESK = {
+    "wrong login or password",
+    "too many failed logins",
+    "the two new passwords differ",
+    "wrong code",
+    "wait for the next code, or use a recovery code",
+    "wait for the next code; see that the clock of the telephone is right",
+    "that took too long",
+    "sign in again",
+    "begin again",
+}
 
 
 def texts() -> set[str]:
