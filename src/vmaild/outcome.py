@@ -35,6 +35,7 @@ class Condition(Enum):
     SYSTEM_FULL = (EX_TEMPFAIL, 452, "4.3.1", "Not enough space, try again later")
     BAD_CONFIGURATION = (EX_TEMPFAIL, 451, "4.3.5", "The recipient is set up wrongly, try again later")
     NEXT_SERVER_WAITS = (EX_TEMPFAIL, 451, "4.4.1", "The next server cannot be reached now, try again later")
+    OUT_OF_TIME = (EX_TEMPFAIL, 451, "4.4.5", "This takes too long now, try again later")
     FILTER_WAITS = (EX_TEMPFAIL, 451, "4.3.0", "The message cannot be filtered now, try again later")
     COMMAND_WAITS = (
         EX_TEMPFAIL,

@@ -226,6 +226,8 @@ class DeliverySettings:
     """Of what is written to users of domains that have no language of their own: `en` or `fr`."""
     filter_time: int = 60
     """Seconds that a domain's filter program may take for one message."""
+    message_time: int = 540
+    """Seconds from the end of a message to its answer; what is not done by then waits."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ A recipient gets one answer, also where it has several targets. What may be refu
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +20,7 @@ from vmaild.core import routing
 from vmaild.core.directory import Account, Domain, LookupFailed, delimiter_of
 from vmaild.delivery.autoreply import Owner
 from vmaild.delivery.mailboxes import Copy, Mailboxes
-from vmaild.delivery.message import Message
+from vmaild.delivery.message import Attempt, Message
 from vmaild.delivery.outside import Outside, Target
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.store.content import Content
@@ -39,6 +40,8 @@ class Order:
     outside: tuple[Target, ...] = ()
     replies: tuple[Owner, ...] = ()
     """Whose vacation texts are in force."""
+    delimiter: str = ""
+    """What parts a name of the recipient's domain from its sub-address; empty: nothing does."""
 
     @property
     def is_quick(self) -> bool:
@@ -92,14 +95,18 @@ class Agent:
         replies: list[Owner] = []
         for target in targets:
             match target:
-                case routing.ToMailbox(domain_name, login, detail):
-                    domain, account = self._account(domain_name, login)
-                    mailboxes.append(self._mailboxes.copy(domain.definition, account, detail))
-                case routing.AutoReply(domain_name, login):
-                    replies.append(self._owner(recipient, *self._account(domain_name, login)))
+                case routing.ToMailbox(name, login, detail):
+                    found, account = self._account(name, login)
+                    mailboxes.append(self._mailboxes.copy(found.definition, account, detail))
+                case routing.AutoReply(name, login):
+                    replies.append(self._owner(recipient, *self._account(name, login)))
                 case _:
                     outside.append(target)
-        return Order(recipient, tuple(mailboxes), tuple(outside), tuple(replies))
+        delimiter = ""
+        if outside:
+            domain = self._directory.find(recipient.domain)
+            delimiter = delimiter_of(domain.definition, self._directory) if domain else ""
+        return Order(recipient, tuple(mailboxes), tuple(outside), tuple(replies), delimiter)
 
     def _account(self, name: str, login: str) -> tuple[Domain, Account]:
         """The account of a target. Raises LookupFailed."""
@@ -120,14 +127,24 @@ class Agent:
         home = self._outside.layout.home(domain.name, account.login)
         return Owner(Address(account.login, domain.name), account.full_name, home, own)
 
-    def deliver(self, sender: str, trace: bytes, orders: Sequence[Order], content: Content) -> list[Outcome]:
+    def deliver(
+        self,
+        sender: str,
+        trace: bytes,
+        orders: Sequence[Order],
+        content: Content,
+        began: float | None = None,
+    ) -> list[Outcome]:
         """Do for one message what every order asks for; one outcome for each, in their order.
 
         `sender` is the envelope's, empty for the null sender; `trace` are header lines with LF ends (Received)
-        that go above the content. Blocks; a positive outcome means that the message is on disk, or was taken by
+        that go above the content; `began`, of time.monotonic(), is since when the sending server waits for the
+        answer (None: now). Blocks; a positive outcome means that the message is on disk, or was taken by
         whoever it was for. A mailbox or address that several recipients lead to gets one copy. Never raises.
         """
-        message = Message(sender, trace, content)
+        began = time.monotonic() if began is None else began
+        attempt = Attempt(began + self._outside.settings.message_time)
+        message = Message(sender, trace, content, attempt)
         done: dict[Mailbox | Target, Outcome] = {}
         outcomes: list[Outcome] = []
         for order in orders:
@@ -140,6 +157,8 @@ class Agent:
         return outcomes
 
     def _carry_out(self, message: Message, order: Order, done: dict[Mailbox | Target, Outcome]) -> Outcome:
+        if not message.attempt.left():
+            return Deferred(Condition.OUT_OF_TIME)
         several = len(order.mailboxes) + len(order.outside) > 1
         key = ""
         before: set[str] = set()
@@ -151,7 +170,7 @@ class Agent:
         outcomes: dict[Mailbox | Target, Outcome] = {}
         asked = [target for target in order.outside if target not in done and str(target) not in before]
         if asked:
-            done.update((*self._outside.carry_out(message, order.recipient, asked).items(),))
+            done.update((*self._outside.carry_out(message, order.recipient, asked, order.delimiter).items(),))
         outcomes |= {target: done.get(target, Delivered()) for target in order.outside}
         if order.mailboxes and order.outside:
             self._note(key, asked, outcomes)

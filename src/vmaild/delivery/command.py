@@ -2,7 +2,9 @@
 
 The command line is split into words as a shell would, without one; only where it has signs that want a shell, such
 as `>`, /bin/sh runs it, as local(8) does. The tokens %d (domain), %u (name), %f (sender) and %% are replaced after
-that, and lose every sign that a shell minds, so nothing that a sender writes becomes a word of its own.
+that, and lose every sign that a shell minds, so nothing that a sender writes becomes a word of its own; nor does
+it become an option or a path: a leading `-` or `.` and every `/` is lost, too. (Postfix refuses addresses with a
+leading `-` altogether, see allow_min_user in postconf(5).)
 
 The message is the program's standard input. It runs as the mail user, in `/`, with a clean environment and a time
 limit. Its exit status is one of sysexits(3): 0 delivered, 75 and a few others try again later, the rest refused.
@@ -63,13 +65,13 @@ class Run:
 
     def words(self) -> list[str]:
         """The program and its arguments. Raises ValueError where a quote is not closed, or nothing is there."""
-        values = {"d": self.domain, "u": self.user, "f": self.sender, "%": "%"}
+        values = {"d": _word(self.domain), "u": _word(self.user), "f": _word(self.sender), "%": "%"}
         words = shlex.split(self.command)
         if not words:
             raise ValueError("no program")
         if _SHELL.search(re.sub(r"'[^']*'", "", self.command)):
             words = ["/bin/sh", "-c", self.command]
-        return [_TOKEN.sub(lambda token: _safe(values.get(token[1], token[0])), word) for word in words]
+        return [_TOKEN.sub(lambda token: values.get(token[1], token[0]), word) for word in words]
 
     def environment(self) -> Mapping[str, str]:
         """What local(8) gives a program, with the same care for what came from outside."""
@@ -139,13 +141,15 @@ def execute(
     *,
     stdout: int | None = None,
     limit: int = 0,
+    as_mail_user: bool = True,
 ) -> tuple[int | None, bytes]:
     """Run a program as the mail user until it ends; its status (None: out of time) and what it said first.
 
-    `folder` belongs to the mail user. What is written to the file `stdout`, if one is given, is not heard; once
-    it is larger than `limit` the program is ended. Raises OSError where it cannot be started.
+    Once its time is over it is ended, with all that it started. `folder` belongs to the mail user. What is written
+    to the file `stdout`, if one is given, is not heard; once that is larger than `limit` the program is ended.
+    Raises OSError where it cannot be started.
     """
-    user, group = _mail_user(folder)
+    user, group = _mail_user(folder) if as_mail_user else (None, None)
     reading, writing = os.pipe()
     try:
         process = subprocess.Popen(  # noqa: S603  no shell; the command is the site administrator's
@@ -169,6 +173,9 @@ def execute(
     with process:
         try:
             return _watch(process, reading, time.monotonic() + seconds, stdout, limit)
+        except BaseException:
+            _end(process)
+            raise
         finally:
             os.close(reading)
 
@@ -179,13 +186,15 @@ def _watch(
     """Read what a program says, so that it never waits for us, until it has ended or its time is over."""
     output = b""
     ended = False
+    said = select.poll()  # select(2) knows no descriptors from 1024 on
+    said.register(reading, select.POLLIN)
     while True:
         left = deadline - time.monotonic()
         if left <= 0 or (file is not None and os.fstat(file).st_size > limit):
             _end(process)
             return None, output
         # A child that it left behind may hold the pipe open: what counts is the program itself.
-        if select.select([reading], [], [], 0.0 if ended else min(left, 0.05))[0]:
+        if said.poll(0 if ended else min(left, 0.05) * 1000):
             data = os.read(reading, MAX_OUTPUT)
             output = (output + data)[:MAX_OUTPUT]
             if not data:
@@ -222,8 +231,15 @@ def _mail_user(folder: str) -> tuple[int, int] | tuple[None, None]:
     return user, group
 
 
+def _word(text: str) -> str:
+    """A value as a part of a command line."""
+    text = _safe(text).replace("/", "_")
+    return "_" + text[1:] if text.startswith(".") else text
+
+
 def _safe(text: str) -> str:
-    return _DANGEROUS.sub("_", text)
+    text = _DANGEROUS.sub("_", text)
+    return "_" + text[1:] if text.startswith("-") else text
 
 
 def _told(status: int | None) -> str:

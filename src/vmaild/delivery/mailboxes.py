@@ -98,7 +98,8 @@ class Mailboxes:
             return self._messages.deliver(copy.mailbox, header, message.content, copy.terms)
         from vmaild.delivery.filter import filtered  # noqa: PLC0415  few domains have one
 
-        with filtered(copy, message, recipient, header, self._incoming, self._settings.filter_time) as content:
+        seconds = message.attempt.left(self._settings.filter_time)
+        with filtered(copy, message, recipient, header, self._incoming, seconds) as content:
             return self._messages.deliver(copy.mailbox, b"", content, copy.terms)
 
     def _warn(self, copy: Copy) -> None:

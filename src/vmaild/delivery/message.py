@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+import math
+import time
+from dataclasses import dataclass, field
 
 from vmaild.address import Address, AddressError, parse_address
 from vmaild.store.content import Content
@@ -12,6 +14,20 @@ MAX_HOPS = 50
 """Received fields of a message that goes on to another server; with more it goes round (RFC 5321 6.3)."""
 _MAX_HEADER = 1 << 20
 """Octets of the header that are looked at."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try to deliver a message: what all its recipients share. For one thread."""
+
+    deadline: float = math.inf
+    """In seconds of time.monotonic(): until then the sending server waits for the answer."""
+    relay_failed: bool = False
+    """Whether the relay did not answer: it is not tried anew for each recipient."""
+
+    def left(self, most: float = math.inf) -> float:
+        """Seconds until the deadline, at most `most`; 0: it is over."""
+        return min(most, max(0.0, self.deadline - time.monotonic()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +39,7 @@ class Message:
     trace: bytes
     """Header lines with LF ends (Received), to stand above the content."""
     content: Content
+    attempt: Attempt = field(default_factory=Attempt, compare=False)
 
     def header_fields(self) -> list[tuple[str, str]]:
         """The fields of the header, names in lower case, values unfolded. Raises OSError."""

@@ -8,13 +8,17 @@ that address; only what it has taken is delivered. Everything here blocks, and b
 from __future__ import annotations
 
 import logging
+import os
 import socket
-import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain
+from tempfile import TemporaryFile
 
 from vmaild.address import Address
 from vmaild.core.site import Relay, RelayKind
+from vmaild.delivery.command import execute
+from vmaild.delivery.message import Attempt
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.protocol.lmtp_client import Result, converse, dialogue
 from vmaild.store.content import Content
@@ -27,57 +31,103 @@ CONNECT_TIME = 30.0
 """Seconds until the relay must have taken a connection."""
 ANSWER_TIME = 300.0
 """Seconds for one answer (RFC 5321 4.5.3.2)."""
+_NO_TIME = 0.01
+"""Seconds; a timeout of 0 would mean another thing to a socket."""
 _BLOCK = 65536
 _PERMANENT = range(64, 71)
 """Exit statuses of sysexits(3) that stand for a refusal, up to EX_SOFTWARE: the others may pass."""
 
 
-def resend(
-    relay: Relay, hostname: str, sender: str, recipients: Sequence[Address], header: bytes, content: Content
-) -> list[Outcome]:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How one message goes outside."""
+
+    relay: Relay
+    hostname: str
+    """How this machine greets the relay."""
+    folder: str
+    """Takes the message while a program reads it."""
+    attempt: Attempt
+
+
+def resend(way: Way, sender: str, recipients: Sequence[Address], header: bytes, content: Content) -> list[Outcome]:
     """Hand a message to the relay; one outcome for each recipient, in their order. Never raises.
 
     `sender` is the envelope's, empty for the null sender. `header` goes above the content: lines with LF ends.
+    Once the relay did not answer, nothing more of the message is sent in this attempt.
     """
     outcomes: list[Outcome] = []
     for start in range(0, len(recipients), BATCH):
         batch = recipients[start : start + BATCH]
-        if relay.kind is RelayKind.SENDMAIL:
-            outcomes += _by_program(relay, sender, batch, header, content)
+        if way.attempt.relay_failed or not way.attempt.left():
+            outcomes += [Deferred(Condition.NEXT_SERVER_WAITS)] * len(batch)
+        elif way.relay.kind is RelayKind.SENDMAIL:
+            outcomes += _by_program(way, sender, batch, header, content)
         else:
-            outcomes += _by_dialogue(relay, hostname, sender, batch, header, content)
+            outcomes += _by_dialogue(way, sender, batch, header, content)
     for recipient, outcome in zip(recipients, outcomes, strict=True):
-        log.info("resent to %s by %s from <%s>: %s", recipient, relay, sender, outcome)
+        log.info("resent to %s by %s from <%s>: %s", recipient, way.relay, sender, outcome)
     return outcomes
 
 
+@dataclass(slots=True)
+class _Line:
+    """A connection to the relay, on which nobody is waited for longer than there is time."""
+
+    connection: socket.socket
+    attempt: Attempt
+    broken: bool = False
+
+    def read(self) -> bytes:
+        """What came; b"": the relay has closed. Raises OSError."""
+        self.broken = True
+        self.connection.settimeout(self._time())
+        data = self.connection.recv(_BLOCK)
+        self.broken = not data
+        return data
+
+    def write(self, data: bytes) -> None:
+        """Raises OSError."""
+        self.broken = True
+        self.connection.settimeout(self._time())
+        self.connection.sendall(data)
+        self.broken = False
+
+    def _time(self) -> float:
+        return self.attempt.left(ANSWER_TIME) or _NO_TIME
+
+
 def _by_dialogue(
-    relay: Relay, hostname: str, sender: str, recipients: Sequence[Address], header: bytes, content: Content
+    way: Way, sender: str, recipients: Sequence[Address], header: bytes, content: Content
 ) -> list[Outcome]:
     try:
-        connection = _connect(relay)
+        connection = _connect(way.relay, way.attempt.left(CONNECT_TIME) or _NO_TIME)
     except OSError as error:
-        log.error("relay %s cannot be reached: %s", relay, error)
+        log.error("relay %s cannot be reached: %s", way.relay, error)
+        way.attempt.relay_failed = True
         return [Deferred(Condition.NEXT_SERVER_WAITS)] * len(recipients)
     with connection:
-        connection.settimeout(ANSWER_TIME)
+        line = _Line(connection, way.attempt)
         run = dialogue(
-            hostname,
+            way.hostname,
             sender,
             list(map(str, recipients)),
-            _whole(header, content),
-            smtp=relay.kind is RelayKind.SMTP,
+            chain((header,), content.chunks()),
+            smtp=way.relay.kind is RelayKind.SMTP,
             each=True,
         )
-        return list(map(_outcome, converse(run, lambda: connection.recv(_BLOCK), connection.sendall)))
+        outcomes = list(map(_outcome, converse(run, line.read, line.write)))
+    # A relay that closes early, but has said its last word on everybody, is a working one.
+    way.attempt.relay_failed = line.broken and any(isinstance(outcome, Deferred) for outcome in outcomes)
+    return outcomes
 
 
-def _connect(relay: Relay) -> socket.socket:
+def _connect(relay: Relay, seconds: float) -> socket.socket:
     if not relay.path:
-        return socket.create_connection((relay.host, relay.port), CONNECT_TIME)
+        return socket.create_connection((relay.host, relay.port), seconds)
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(CONNECT_TIME)
+        connection.settimeout(seconds)
         connection.connect(relay.path)
     except OSError:
         connection.close()
@@ -95,35 +145,26 @@ def _outcome(result: Result) -> Outcome:
 
 
 def _by_program(
-    relay: Relay, sender: str, recipients: Sequence[Address], header: bytes, content: Content
+    way: Way, sender: str, recipients: Sequence[Address], header: bytes, content: Content
 ) -> list[Outcome]:
-    """Pipe into a program that is called as sendmail(8) is; one answer for all."""
+    """Give it to a program that is called as sendmail(8) is; one answer for all."""
     # -i: a line with a single dot is content. What begins with "-" cannot be an option after "--".
-    command = [relay.path, "-i", "-f", sender or "<>", "--", *map(str, recipients)]
+    command = [way.relay.path, "-i", "-f", sender or "<>", "--", *map(str, recipients)]
+    waiting: list[Outcome] = [Deferred(Condition.NEXT_SERVER_WAITS)] * len(recipients)
     try:
-        with subprocess.Popen(  # noqa: S603  no shell, and the path is the site administrator's
-            command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, umask=0o077
-        ) as process:
-            assert process.stdin is not None
-            try:
-                for chunk in _whole(header, content):
-                    process.stdin.write(chunk)
-                process.stdin.close()
-            except BrokenPipeError:
-                pass  # its exit status says what it made of that
-            status = process.wait(ANSWER_TIME)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        log.error("relay %s: %s", relay, error)
-        return [Deferred(Condition.NEXT_SERVER_WAITS)] * len(recipients)
+        with TemporaryFile(dir=way.folder, buffering=0) as message:
+            content.write_to(message.fileno(), header)
+            os.lseek(message.fileno(), 0, os.SEEK_SET)
+            seconds = way.attempt.left(ANSWER_TIME)
+            # As whoever we are: an MTA takes a sender (-f) only from users that it trusts.
+            status, said = execute(command, os.environ, message.fileno(), way.folder, seconds, as_mail_user=False)
+    except OSError as error:
+        log.error("relay %s: %s", way.relay, error)
+        way.attempt.relay_failed = True
+        return waiting
     if status == 0:
         return [Delivered()] * len(recipients)
-    log.error("relay %s ended with status %d", relay, status)
-    permanent = status in _PERMANENT
-    refused: Outcome = (
-        Rejected(Condition.NEXT_SERVER_REFUSED) if permanent else Deferred(Condition.NEXT_SERVER_WAITS)
-    )
-    return [refused] * len(recipients)
-
-
-def _whole(header: bytes, content: Content) -> Iterator[bytes]:
-    return chain((header,), content.chunks())
+    told = "out of time" if status is None else f"status {status}"
+    log.error("relay %s: %s: %r", way.relay, told, said.decode("utf-8", "backslashreplace").strip())
+    way.attempt.relay_failed = status is None
+    return [Rejected(Condition.NEXT_SERVER_REFUSED)] * len(recipients) if status in _PERMANENT else waiting

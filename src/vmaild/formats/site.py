@@ -248,6 +248,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "quota_warning": toml.number(0),
         "language": toml.text(parse_language),
         "filter_time": toml.number(1),
+        "message_time": toml.number(1),
     },
     "forwarding": {
         "allowed": toml.flag(),

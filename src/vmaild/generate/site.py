@@ -147,6 +147,10 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "quota_warning": (90, "Per cent of its quota at which a mailbox gets a warning; 0: none is written."),
         "language": ("en", 'Of such letters, where a domain has no language of its own: "en" or "fr".'),
         "filter_time": (60, "Seconds that the filter program of a domain may take for one message."),
+        "message_time": (
+            540,
+            "Seconds until a message is answered; what is not done then waits. Less than MTAs wait, mostly 600.",
+        ),
     },
     "forwarding": {
         "allowed": (True, "Whether owners of accounts may forward their mail, or have co-administrators do so."),

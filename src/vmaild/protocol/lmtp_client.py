@@ -25,6 +25,9 @@ Result = tuple[str, int, str, str]
 _Reply = tuple[int, list[str]]
 """Reply code, and the text of each line."""
 
+_NO_UTF8: _Reply = (553, ["5.6.7 The next server takes no address with such characters"])
+"""What a server without SMTPUTF8 must not even be asked (RFC 6531 3.5, 4.2)."""
+
 
 def dialogue(
     hostname: str,
@@ -125,11 +128,15 @@ def _deliver(
         return
     extensions = yield from _greet(hostname, held, smtp=smtp)
     mail += b" BODY=8BITMIME" if "8BITMIME" in extensions else b""  # RFC 6152; the content may be anything
-    if "SMTPUTF8" in extensions and not (sender + "".join(recipients)).isascii():
+    utf8 = "SMTPUTF8" in extensions
+    if utf8 and not (sender + "".join(recipients)).isascii():
         mail += b" SMTPUTF8"  # RFC 6531 3.4
-    reply = yield from _command(b"MAIL FROM:" + mail, held)
+    if utf8 or sender.isascii():
+        reply = yield from _command(b"MAIL FROM:" + mail, held)
+    else:
+        reply = _NO_UTF8
     if _positive(reply):
-        answers = yield from _name(recipients, held, results)
+        answers = yield from _name(recipients, held, results, utf8=utf8)
         if any(results) if not each else all(results):
             # One exit status speaks for all recipients: better none now than some of them twice later.
             results[:] = answers
@@ -159,15 +166,20 @@ def _deliver(
 
 
 def _name(
-    recipients: "Sequence[str]", held: bytearray, results: "list[Result | None]"
+    recipients: "Sequence[str]", held: bytearray, results: "list[Result | None]", *, utf8: bool
 ) -> "Generator[bytes, bytes, list[Result]]":
-    """Name the recipients; what was said of each. A refusal is the last word on it, and goes into `results`."""
+    """Name the recipients; what was said of each. A refusal is the last word on it, and goes into `results`.
+
+    `utf8`: the server takes addresses that are not ASCII.
+    """
     answers: list[Result] = []
     for recipient in recipients:
         route = path(recipient)
         reply = (553, ["5.1.3 Not a valid recipient address"])
-        if route is not None:
+        if route is not None and (utf8 or route.isascii()):
             reply = yield from _command(b"RCPT TO:" + route, held)
+        elif route is not None:
+            reply = _NO_UTF8
         answers.append(_result(recipient, reply))
         if not _positive(reply):
             results[len(answers) - 1] = answers[-1]

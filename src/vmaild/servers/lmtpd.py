@@ -253,10 +253,11 @@ class LmtpSession(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         sender, trace = self._sender, self._trace(orders)
         self.working = True
+        began = time.monotonic()
 
         def work() -> list[Outcome]:
             with content:
-                return self._service.agent.deliver(sender, trace, orders, content)
+                return self._service.agent.deliver(sender, trace, orders, content, began)
 
         def back(future: Future[list[Outcome]]) -> None:
             self.working = False

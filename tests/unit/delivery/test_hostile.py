@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import os
+import resource
+import socket
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from tests.unit.delivery.test_outside import agent, aliases, here
+from tests.relay import ScriptedRelay, running
+from tests.unit.delivery.test_outside import BODY, agent, aliases, deliver, here, mail, script, smtp
 
 from vmaild.address import parse_address
 from vmaild.core import routing
-from vmaild.outcome import Condition, Deferred, Delivered
+from vmaild.core.site import Relay, RelayKind
+from vmaild.delivery import resend
+from vmaild.outcome import Condition, Deferred, Delivered, Rejected
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 
@@ -158,3 +164,162 @@ def test_a_list_without_end_is_bounded(here: Layout, line: str, times: int, expe
     )
     assert expected in str(directory.findings("va.test")[-1])
     assert len(directory.findings("va.test")) <= 101
+
+
+# -- relays
+
+
+def has_ended(pid: int) -> bool:
+    try:
+        return "zombie" in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
+
+
+def test_a_sendmail_that_hangs_is_ended_with_all_it_started(
+    here: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resend, "ANSWER_TIME", 1.0)
+    aliases(here, "out: joe@example.org\n")
+    # It reads nothing, so a large message would not even go into its pipe.
+    program = script(tmp_path, f"sleep 300 & echo $! >{tmp_path}/child; sleep 300")
+    ours = agent(here, Relay(RelayKind.SENDMAIL, path=program))
+    body = BODY + b"0123456789\n" * 100_000
+    done = promptly(lambda: deliver(ours, here, "out@va.test", body=body), 20)
+    assert done == [Deferred(Condition.NEXT_SERVER_WAITS)]
+    child = int((tmp_path / "child").read_text())
+    deadline = time.monotonic() + 10
+    while not has_ended(child):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_a_relay_that_does_not_answer_is_asked_once_for_a_message(
+    here: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resend, "ANSWER_TIME", 0.5)
+    names = [f"a{number}" for number in range(20)]
+    aliases(here, "".join(f"{name}: {name}@example.org\n" for name in names))
+    calls = []
+
+    def take(listener: socket.socket) -> None:
+        while True:
+            try:
+                calls.append(listener.accept()[0])  # and not a word
+            except OSError:
+                return
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=take, args=(listener,), daemon=True).start()
+        ours = agent(here, Relay(RelayKind.SMTP, "127.0.0.1", listener.getsockname()[1]))
+        began = time.monotonic()
+        outcomes = deliver(ours, here, *(f"{name}@va.test" for name in names), "bob@va.test")
+        listener.shutdown(socket.SHUT_RDWR)
+    for call in calls:
+        call.close()
+    assert [type(outcome) for outcome in outcomes] == [Deferred] * 20 + [Delivered]
+    assert time.monotonic() - began < 5
+    assert len(calls) == 1
+    # The next message has a try of its own.
+    with running(ScriptedRelay()) as relay:
+        assert deliver(agent(here, smtp(relay)), here, "a1@va.test") == [Delivered()]
+
+
+def test_a_relay_that_refuses_one_recipient_is_asked_for_the_others(here: Layout) -> None:
+    aliases(here, "a: a@example.org\nb: b@example.org\n")
+    answers = {"a@example.org": "451 4.4.2 come back", "b@example.org": "250 ok"}
+    with running(ScriptedRelay(rcpt=lambda recipient: answers[recipient])) as relay:
+        outcomes = deliver(agent(here, smtp(relay)), here, "a@va.test", "b@va.test")
+    assert list(map(type, outcomes)) == [Deferred, Delivered]
+
+
+def test_an_address_outside_ascii_is_not_said_to_a_relay_without_smtputf8(here: Layout) -> None:
+    aliases(here, "out: jörg@example.org, joe@example.org\nplain: jim@example.org\n")
+    said: list[str] = []
+
+    def answer(recipient: str) -> str:
+        said.append(recipient)
+        return "250 ok"
+
+    with running(ScriptedRelay(rcpt=answer)) as relay:
+        (outcome,) = deliver(agent(here, smtp(relay)), here, "out@va.test")
+        assert (outcome.code, outcome.enhanced) == (553, "5.6.7")
+        assert isinstance(outcome, Rejected)
+        (outcome,) = deliver(agent(here, smtp(relay)), here, "plain@va.test", sender="änne@example.org")
+        assert (outcome.code, outcome.enhanced) == (553, "5.6.7")
+    assert said == ["joe@example.org"]
+
+
+@pytest.mark.parametrize("relay_too", [False, True])
+def test_a_message_has_its_time_and_what_is_left_waits(here: Layout, tmp_path: Path, relay_too: bool) -> None:
+    program = script(tmp_path, "exec sleep 60")
+    targets = ", ".join(f'"|{program} {number}"' for number in range(5))
+    aliases(here, f"slow: {targets}{', joe@example.org' if relay_too else ''}, bob\n")
+    with running(ScriptedRelay(pause=1.5)) as relay:
+        ours = agent(here, smtp(relay), message_time=2)
+        began = time.monotonic()
+        outcomes = deliver(ours, here, "slow@va.test", "alice@va.test")
+        assert time.monotonic() - began < 5
+    assert isinstance(outcomes[0], Deferred)
+    assert outcomes[1] == Deferred(Condition.OUT_OF_TIME)
+    assert mail(here, "alice") == []
+
+
+# -- programs
+
+
+def test_a_program_runs_once_also_with_thousands_of_connections(here: Layout, tmp_path: Path) -> None:
+    aliases(here, f'robot: "|{script(tmp_path, f"cat >/dev/null; echo ran >>{tmp_path}/runs")}"\n')
+    (tmp_path / "runs").touch()
+    (tmp_path / "runs").chmod(0o666)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 4096 if hard == resource.RLIM_INFINITY else min(hard, 4096)
+    if wanted < 1200:
+        pytest.skip("the hard limit of descriptors is too low")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    held = [os.open(os.devnull, os.O_RDONLY) for _ in range(1100)]
+    try:
+        assert deliver(agent(here), here, "robot@va.test") == [Delivered()]
+    finally:
+        for fd in held:
+            os.close(fd)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (tmp_path / "runs").read_text() == "ran\n"
+
+
+@pytest.mark.parametrize(
+    ("recipient", "sender", "expected"),
+    [
+        ("-rf@va.test", "-ox@example.org", ["_rf", "_ox@example.org", "a/_rf.txt"]),
+        (
+            "x/../../etc/cron@va.test",
+            "/etc/x@example.org",
+            ["x_.._.._etc_cron", "_etc_x@example.org", "a/x_.._.._etc_cron.txt"],
+        ),
+        ('".."@va.test', "..@example.org", ["_.", "_.@example.org", "a/_..txt"]),
+        ("bob.b-c@va.test", "a.b-c+d@example.org", ["bob.b-c", "a.b-c+d@example.org", "a/bob.b-c.txt"]),
+    ],
+)
+def test_what_outsiders_write_becomes_neither_an_option_nor_a_path(
+    here: Layout, tmp_path: Path, recipient: str, sender: str, expected: list[str]
+) -> None:
+    text = f'cd {tmp_path}\ncat >/dev/null\nfor a; do echo "$a"; done >arguments\necho $USER >user'
+    program = script(tmp_path, text)
+    Path(here.definition("va.test")).write_text(f"fallback = '|{program} %u %f a/%u.txt'\n")
+    assert deliver(agent(here), here, recipient, sender=sender) == [Delivered()]
+    assert (tmp_path / "arguments").read_text().splitlines() == expected
+    assert not (tmp_path / "user").read_text().startswith("-")
+
+
+@pytest.mark.parametrize(
+    ("site", "own", "name"), [("+", "-", "robot-new"), ("+", "", "robot+new"), ("-", "+", "robot+new")]
+)
+def test_the_sub_address_of_a_program_is_parted_as_its_domain_parts_it(
+    here: Layout, tmp_path: Path, site: str, own: str, name: str
+) -> None:
+    program = script(tmp_path, f'cat >/dev/null; echo "$EXTENSION" >{tmp_path}/extension')
+    aliases(here, f'robot: "|{program}"\n')
+    Path(here.definition("va.test")).write_text(f'recipient_delimiter = "{own}"\n' if own else "")
+    ours = agent(here, delimiter=site)
+    assert deliver(ours, here, f"{name.upper()}@va.test") == [Delivered()]
+    assert (tmp_path / "extension").read_text() == "NEW\n"

@@ -39,10 +39,11 @@ def aliases(here: Layout, text: str) -> None:
     Path(here.aliases("va.test")).write_text(text)
 
 
-def agent(here: Layout, relay: Relay | None = None, **settings: object) -> Agent:
+def agent(here: Layout, relay: Relay | None = None, *, delimiter: str = "+", **settings: object) -> Agent:
     delivery = dataclasses.replace(DeliverySettings(), relay=relay or Relay(RelayKind.NONE), **settings)  # type: ignore[arg-type]
-    site = Site(delivery=delivery)
-    return Agent(FileDirectory(here, srs=delivery.srs), MaildirStore(here.spool), outside(here, site, "here.test"))
+    site = Site(delivery=delivery, recipient_delimiter=delimiter)
+    directory = FileDirectory(here, delimiter, srs=delivery.srs)
+    return Agent(directory, MaildirStore(here.spool), outside(here, site, "here.test"))
 
 
 def smtp(relay: ScriptedRelay) -> Relay:

@@ -119,10 +119,19 @@ def test_the_null_sender(sender: str) -> None:
 
 def test_what_is_said_to_a_server_without_extensions() -> None:
     server = Script([b"220 mx\r\n", b"250 mx\r\n", b"250 OK\r\n", b"250 OK\r\n", b"354 go\r\n", b"250 OK\r\n"])
-    assert deliver(server, "bob", sender="josé@x.example") == [("bob", 250, "2.0.0", "OK")]
-    assert server.heard == (
-        "LHLO client\r\nMAIL FROM:<josé@x.example>\r\nRCPT TO:<bob>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n".encode()
-    )
+    assert deliver(server, "bob", sender="joe@x.org") == [("bob", 250, "2.0.0", "OK")]
+    assert server.heard == b"LHLO client\r\nMAIL FROM:<joe@x.org>\r\nRCPT TO:<bob>\r\nDATA\r\nx\r\n.\r\nQUIT\r\n"
+
+
+def test_an_address_outside_ascii_is_not_said_to_a_server_without_smtputf8() -> None:
+    """RFC 6531 3.5: it would not know it, or garble it."""
+    text = "The next server takes no address with such characters"
+    server = Script([b"220 mx\r\n", b"250 mx\r\n"])
+    assert deliver(server, "bob", sender="josé@x.example") == [("bob", 553, "5.6.7", text)]
+    assert server.heard == b"LHLO client\r\nQUIT\r\n"
+    server = Script([b"220 mx\r\n", b"250 mx\r\n", b"250 OK\r\n"])
+    assert deliver(server, "andré@x.example", sender="") == [("andré@x.example", 553, "5.6.7", text)]
+    assert server.heard == b"LHLO client\r\nMAIL FROM:<>\r\nQUIT\r\n"
 
 
 @pytest.mark.parametrize(("sender", "recipient"), [("josé@x.example", "bob"), ("", "andré@va.toto.fr")])
