@@ -23,22 +23,28 @@ _ARCHIVED = re.compile(r"(.+)\.[0-9]{8}T[0-9]{6}(?:\.[0-9]+)?")
 
 def check_all(door: Door) -> list[Finding]:
     """The findings of the site and of every domain that the actor may see. Raises Refused."""
-    view = door.view()
-    findings = list(_site(door)) if door.actor.site_admin else []
-    for name in view.names():
-        if door.actor.site_admin or _may_see(door, view, name):
-            findings += _domain(view, name)
-    return _sorted(findings)
+    return _sorted([finding for findings in file_findings(door).values() for finding in findings])
 
 
 def check_domain(door: Door, name: str) -> list[Finding]:
-    """The findings of one domain, by its name or a domain alias. Raises Refused."""
-    if not door.actor.site_admin:
+    """The findings of one domain, by its name or a domain alias, and of the site. Raises Refused."""
+    return _sorted([finding for findings in file_findings(door, name).values() for finding in findings])
+
+
+def file_findings(door: Door, name: str | None = None) -> dict[str, list[Finding]]:
+    """The findings of each domain that the actor may see, or of one, by canonical name; of the site, under "".
+
+    Raises Refused.
+    """
+    if name is not None and not door.actor.site_admin:
         door.see(name)
     view = door.view()
-    if name not in view.names():
-        name = view.domain(name).name
-    return _sorted([*(_site(door) if door.actor.site_admin else ()), *_domain(view, name)])
+    if name is None:
+        names = [each for each in view.names() if door.actor.site_admin or _may_see(door, view, each)]
+    else:
+        names = [name if name in view.names() else view.domain(name).name]
+    found = {"": _sorted(list(_site(door)))} if door.actor.site_admin else {}
+    return found | {each: _sorted(list(_domain(view, each))) for each in names}
 
 
 def lint_aliases(door: Door, name: str | None) -> list[Finding]:

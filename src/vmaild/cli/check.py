@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from vmaild.admin.checks import check_all, check_domain
-from vmaild.admin.door import open_door
+from vmaild.admin.checks import file_findings
+from vmaild.admin.door import Door, open_door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
+from vmaild.admin.subjects import subjects_of, zones_in
 from vmaild.cli.conventions import REFUSED, Json, examples, root_of
-from vmaild.cli.output import console, print_json
-from vmaild.cli.text import safe
-from vmaild.core.findings import Finding, Severity
+from vmaild.cli.output import print_json, progress
+from vmaild.cli.verdicts import Report, print_report, report_document
+from vmaild.core.findings import Diagnosis
+from vmaild.core.verdicts import diagnoses
 
-EXAMPLES = examples("vmail check va.toto.fr", "vmail check --all --json")
-
-_STYLES = {Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
+EXAMPLES = examples(
+    "vmail check va.toto.fr",
+    "vmail check --all --json",
+    "vmail check --named /etc/bind/named.conf",
+    "vmail check va.toto.fr --offline",
+)
 
 
 def check(
@@ -26,48 +33,76 @@ def check(
         str | None, typer.Argument(metavar="[DOMAIN]", help="Its name or a domain alias.", show_default=False)
     ] = None,
     every: Annotated[bool, typer.Option("--all", help="Check every domain.")] = False,
+    named: Annotated[
+        str,
+        typer.Option(metavar="PATH", help="Check every zone of a named.conf or named.boot, and every domain."),
+    ] = "",
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Read files only: ask neither DNS nor any server.")
+    ] = False,
+    resolver: Annotated[
+        str,
+        typer.Option(metavar="HOST[:PORT]", help="Whom to ask about DNS; left away: dns.resolver of vmail.toml."),
+    ] = "",
     as_json: Json = False,
 ) -> None:
-    """Check the configuration of one domain or of all.
+    """Check one domain or all: files, DNS, addresses, servers.
 
     Read are vmail.toml, the definition, the passwd, shadow and alias files with the lists they include, and who
-    may read and write them; followed is every alias and the fallback. Each finding says where it stands, what is
-    wrong and what to do about it. An error is something that does not work; a warning works, but not as written.
+    may read and write them; every alias and the fallback are followed. DNS is asked at the resolver and at the
+    name servers of the zone: MX, addresses, the way back (PTR), SPF, DKIM, DMARC. At each service address the POP3
+    server must greet in the domain's name.
 
-    Exit status 0 when all is well, 1 when there is any finding.
+    Each finding says what was seen, why it matters and what to do. An error is something that does not work; a
+    warning works, but not well; unknown is what cannot be seen from this machine, as behind a router.
+
+    Exit status 0 when all is well, or unknown; 1 when there is any error or warning.
     """
-    if (domain is None) != every:
-        raise Misused("what to check is not clear", "name one domain, or give --all")
+    if (domain is None) == (not every and not named):
+        raise Misused("what to check is not clear", "name one domain, or give --all or --named PATH")
     door = open_door(root_of(context))
-    findings = check_all(door) if domain is None else check_domain(door, parse_domain(domain))
+    name = None if domain is None else parse_domain(domain)
+    report = _report(door, name, named, _Extent(offline, resolver, as_json))
     if as_json:
-        print_json({"findings": [_document(finding) for finding in findings]})
+        print_json(report_document(report))
     else:
-        _print(findings, "everything" if domain is None else domain)
-    if findings:
+        print_report(report, None if name is None else next(iter(report.names)), offline=offline)
+    if report.faulty:
         raise typer.Exit(REFUSED)
 
 
-def _print(findings: list[Finding], what: str) -> None:
-    out = console()
-    if not findings:
-        out.print(f"{safe(what)}: nothing is wrong with the configuration", style="green")
-        return
-    for finding in findings:
-        where = f"{finding.path}:{finding.line}" if finding.line else finding.path
-        out.print(finding.severity.name.lower(), style=_STYLES[finding.severity], end="  ")
-        out.print(safe(where), style="bold")
-        out.print(f"  {safe(finding.problem)}", soft_wrap=False)
-        out.print(f"  remedy: {safe(finding.remedy)}", soft_wrap=False)
-    errors = sum(finding.severity is Severity.ERROR for finding in findings)
-    out.print(f"{errors} errors, {len(findings) - errors} warnings")
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How far a check goes."""
+
+    offline: bool
+    resolver: str
+    quiet: bool
 
 
-def _document(finding: Finding) -> dict[str, object]:
-    return {
-        "severity": finding.severity.name.lower(),
-        "file": finding.path,
-        "line": finding.line,
-        "problem": finding.problem,
-        "remedy": finding.remedy,
-    }
+def _report(door: Door, name: str | None, named: str, extent: _Extent) -> Report:
+    """Check one domain, or all of them and the zones of `named`. Raises Refused."""
+    files = file_findings(door, name)
+    names = [each for each in files if each]
+    if named:
+        names = list(dict.fromkeys([*names, *zones_in(named).domains()]))
+    found: dict[str, Sequence[Diagnosis]] = {}
+    if not extent.offline:
+        found = _diagnosed(door, names, extent)
+    return Report(tuple(names), files, found)
+
+
+def _diagnosed(door: Door, names: Sequence[str], extent: _Extent) -> dict[str, Sequence[Diagnosis]]:
+    # It takes a moment to load, which other verbs need not wait for.
+    from vmaild.diagnose.checkup import Extent, examine  # noqa: PLC0415
+    from vmaild.diagnose.probes_machine import machine_evidence  # noqa: PLC0415
+
+    subjects, neighbours = subjects_of(door, names)
+    # The names of a demo are examples, which no name server knows.
+    asked = Extent(dns=not door.site.demo, resolver=extent.resolver or door.site.dns.resolver)
+    try:
+        with progress("checking domains", len(subjects), shown=not extent.quiet) as advance:
+            cases = examine(subjects, neighbours, machine_evidence(), asked, on_done=advance)
+    except ValueError as error:
+        raise Misused(str(error), "give --resolver HOST[:PORT], or --offline") from error
+    return {case.subject.name: diagnoses(case) for case in cases}

@@ -203,6 +203,8 @@ class DnsSettings:
     """Whether the names autoconfig and autodiscover lead to the mail host."""
     submission: int = 0
     """The port where the MTA takes mail from clients; 0: it does not."""
+    resolver: str = ""
+    """Who is asked about DNS: `192.0.2.53`, `192.0.2.53:5353`; empty: the system's own."""
     named_conf: str = "/etc/bind/named.conf"
     reload: bool = False
     """Whether rndc tells BIND of each zone that was written."""

@@ -126,6 +126,16 @@ def parse_network(text: str) -> str:
     return str(mapped or network.network_address)
 
 
+def _resolver(text: str) -> str:
+    """An address, with a port or without. Raises FormatError."""
+    import ipaddress  # noqa: PLC0415  as in _host
+
+    try:
+        return str(Listen(str(ipaddress.ip_address(text)), 53))
+    except ValueError:
+        return str(parse_listen(text))
+
+
 def _host(host: str, text: str) -> str:
     import ipaddress  # noqa: PLC0415  most deliveries have no need of vmail.toml
 
@@ -277,6 +287,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "tlsa": toml.flag(),
         "autoconfig": toml.flag(),
         "submission": toml.number(0),
+        "resolver": toml.text(or_empty(_resolver)),
         "named_conf": toml.text(parse_absolute_path),
         "reload": toml.flag(),
     },

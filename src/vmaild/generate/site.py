@@ -120,6 +120,10 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "tlsa": (False, "Whether the MTA shows the domain's certificate, so that DANE may pin it (RFC 7672)."),
         "autoconfig": (False, "Whether autoconfig.DOMAIN and autodiscover.DOMAIN lead to the mail host."),
         "submission": (0, "The port where the MTA takes mail from mail programs; 0: it does not."),
+        "resolver": (
+            "",
+            'Whom \'vmail check\' asks: "192.0.2.53" or "192.0.2.53:5353"; empty: the system\'s resolver.',
+        ),
         "named_conf": ("/etc/bind/named.conf", "The configuration of BIND, which tells where its zone files are."),
         "reload": (False, "Whether 'rndc reload ZONE' is run for each zone that was written."),
     },

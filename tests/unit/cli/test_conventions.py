@@ -45,8 +45,8 @@ QUESTIONS = [
     ("domain", "show", "va.example"),
     ("admin", "list", "va.toto.fr"),
     ("explain", "team@va.example"),
-    ("check", "va.toto.fr"),
-    ("check", "--all"),
+    ("check", "va.toto.fr", "--offline"),
+    ("check", "--all", "--offline"),
 ]
 REFUSALS = [
     (1, ("user", "show", "nobody@va.toto.fr")),
@@ -263,11 +263,11 @@ def test_help_is_one_line_for_each_verb(vmail: Vmail) -> None:
 
 
 def test_colours_are_for_terminals_that_want_them(vmail: Vmail, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "\x1b" not in vmail("check", "va.toto.fr").stdout
+    assert "\x1b" not in vmail("check", "va.toto.fr", "--offline").stdout
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert "\x1b[32m" in vmail("check", "va.toto.fr").stdout
+    assert "\x1b[32m" in vmail("check", "va.toto.fr", "--offline").stdout
     monkeypatch.setenv("NO_COLOR", "1")
-    assert "\x1b[32m" not in vmail("check", "va.toto.fr").stdout
+    assert "\x1b[32m" not in vmail("check", "va.toto.fr", "--offline").stdout
 
 
 def test_a_reader_that_has_seen_enough_gets_no_complaint(layout: Layout) -> None:
@@ -295,7 +295,11 @@ def test_letters_that_a_locale_lacks_are_escaped(layout: Layout) -> None:
 
 def test_nothing_that_files_contain_reaches_the_terminal_raw(vmail: Vmail, layout: Layout) -> None:
     Path(layout.passwd("va.toto.fr")).write_bytes(b"bob:x:1:1:\x1b[31mBob\x07 \xe9:/h:/s\nev\x1bil:x:1:1::/h:/s\n")
-    for arguments in (("user", "list", "va.toto.fr"), ("user", "show", "bob@va.toto.fr"), ("check", "va.toto.fr")):
+    for arguments in (
+        ("user", "list", "va.toto.fr"),
+        ("user", "show", "bob@va.toto.fr"),
+        ("check", "va.toto.fr", "--offline"),
+    ):
         assert "\x1b" not in vmail(*arguments).stdout
     planned = vmail("user", "set", "bob@va.toto.fr", "--full-name", "Bob", "--dry-run")
     assert "\x1b" not in planned.stdout

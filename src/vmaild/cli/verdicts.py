@@ -1,0 +1,123 @@
+"""How a check is told: a table of verdicts, each finding with its remedy, or one JSON document."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from vmaild.cli.output import console, print_table
+from vmaild.cli.text import safe
+from vmaild.core.findings import Diagnosis, Finding, Severity
+from vmaild.core.verdicts import worst
+
+_STYLES = {Severity.UNKNOWN: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
+_VERDICTS = {
+    None: "right",
+    Severity.UNKNOWN: "unknown",
+    Severity.WARNING: "doubtful",
+    Severity.ERROR: "wrong",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All that a check found; "" stands for the machine as a whole."""
+
+    names: tuple[str, ...]
+    """The domains that were checked, in the order in which they are told."""
+    files: Mapping[str, Sequence[Finding]] = field(default_factory=dict)
+    diagnoses: Mapping[str, Sequence[Diagnosis]] = field(default_factory=dict)
+
+    def places(self) -> tuple[str, ...]:
+        """The machine, then the domains."""
+        return ("", *self.names)
+
+    def severities(self, name: str) -> list[Severity]:
+        """Of all that was found about a domain."""
+        in_files = [each.severity for each in self.files.get(name, ())]
+        return in_files + [each.severity for each in self.diagnoses.get(name, ())]
+
+    def verdict(self, name: str) -> str:
+        """In one word."""
+        return _VERDICTS[worst(self.severities(name))]
+
+    @property
+    def faulty(self) -> bool:
+        """Whether anything is wrong, as far as can be known."""
+        return any(worst(self.severities(name)) not in (None, Severity.UNKNOWN) for name in self.places())
+
+    def codes(self, name: str) -> list[str]:
+        """What was found, in a word each."""
+        found = sorted(self.diagnoses.get(name, ()), key=lambda each: -each.severity)
+        return list(dict.fromkeys([*("files" for _ in self.files.get(name, ())), *(each.code for each in found)]))
+
+
+def print_report(report: Report, one: str | None, *, offline: bool) -> None:
+    """For people; `one`: the only domain that was checked."""
+    if one is None and len(report.names) > 1 and not offline:
+        rows = [(report.verdict(name), name, ", ".join(report.codes(name))) for name in report.names]
+        print_table(("verdict", "domain", "findings"), rows)
+        print()
+    for name in report.places():
+        for finding in report.files.get(name, ()):
+            _print_file(finding)
+        for diagnosis in report.diagnoses.get(name, ()):
+            _print_diagnosis(diagnosis)
+    out = console()
+    total = Counter(severity for name in report.places() for severity in report.severities(name))
+    what = one or "everything"
+    if not total:
+        out.print(f"{safe(what)}: nothing is wrong{' with the configuration' if offline else ''}", style="green")
+        return
+    unknown = f", {total[Severity.UNKNOWN]} unknown" if total[Severity.UNKNOWN] else ""
+    out.print(f"{total[Severity.ERROR]} errors, {total[Severity.WARNING]} warnings{unknown}")
+
+
+def _print_file(finding: Finding) -> None:
+    where = f"{finding.path}:{finding.line}" if finding.line else finding.path
+    _print(finding.severity, where, (finding.problem,), finding.remedy)
+
+
+def _print_diagnosis(diagnosis: Diagnosis) -> None:
+    where = f"{diagnosis.domain or 'this machine'}  {diagnosis.code}"
+    _print(diagnosis.severity, where, (diagnosis.seen, f"why it matters: {diagnosis.why}"), diagnosis.remedy)
+
+
+def _print(severity: Severity, where: str, texts: Iterable[str], remedy: str) -> None:
+    out = console()
+    out.print(severity.name.lower(), style=_STYLES[severity], end="  ")
+    out.print(safe(where), style="bold")
+    for text in (*texts, f"remedy: {remedy}"):
+        out.print(f"  {safe(text)}", soft_wrap=False)
+
+
+def report_document(report: Report) -> dict[str, object]:
+    """For scripts. A finding in a file has `file` and `line`, any other has `code`, `why` and `fix`."""
+    return {
+        "findings": [finding for name in report.places() for finding in _findings(report, name)],
+        "verdicts": {name: report.verdict(name) for name in report.names},
+    }
+
+
+def _findings(report: Report, name: str) -> Iterator[dict[str, object]]:
+    for finding in report.files.get(name, ()):
+        yield {
+            "code": "file",
+            "severity": finding.severity.name.lower(),
+            "domain": name,
+            "file": finding.path,
+            "line": finding.line,
+            "problem": finding.problem,
+            "remedy": finding.remedy,
+        }
+    for each in report.diagnoses.get(name, ()):
+        yield {
+            "code": each.code,
+            "severity": each.severity.name.lower(),
+            "domain": each.domain,
+            "problem": each.seen,
+            "why": each.why,
+            "remedy": each.remedy,
+            "fix": each.fix.kind.value if each.fix else None,
+        }

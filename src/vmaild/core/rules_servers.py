@@ -1,0 +1,105 @@
+"""Rules: is this domain served? Its service addresses, the POP3 greeting there, TLS and its certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from vmaild.core.evidence import Case, Place, Pop3Evidence, TlsEvidence, Trust, shown
+from vmaild.core.findings import Diagnosis, FixKind
+
+DAYS_LEFT = 14
+"""Days before its end that a certificate is told of: whoever renews by itself does it earlier."""
+
+
+def server_diagnoses(case: Case) -> Iterator[Diagnosis]:
+    """What is wrong with the way the domain is served on this machine."""
+    for address in case.subject.addresses:
+        owner = case.neighbours.owners.get(address, case.subject.name)
+        if owner != case.subject.name:
+            what = f"{address} is a service address of {owner}, too"
+            remedy = f"give one of the two another: vmail domain set {case.subject.name} --address IP"
+            yield case.error("address.twice", what, "neither of the two domains is served there", remedy)
+        elif case.machine.addresses and case.machine.place(address) is not Place.HERE:
+            what = f"the service address {address} is not up on this machine"
+            remedy = f"put it up: vmail address apply {case.subject.name}"
+            why = "nobody can reach the domain"
+            yield case.error("address.down", what, why, remedy, FixKind.ADDRESSES)
+    for seen in case.pop3:
+        if case.machine.place(seen.address) is Place.HERE and seen.address in case.subject.addresses:
+            yield from _pop3(case, seen)
+
+
+def _where(seen: Pop3Evidence) -> str:
+    host = f"[{seen.address}]" if ":" in seen.address else seen.address
+    return f"{host}:{seen.port}"
+
+
+def _pop3(case: Case, seen: Pop3Evidence) -> Iterator[Diagnosis]:
+    name, where = case.subject.name, _where(seen)
+    if seen.problem:
+        remedy = "start the servers (vmail serve), and see pop3.listen in vmail.toml"
+        if seen.implicit:
+            remedy = "start the servers (vmail serve), and see pop3.tls_listen and pop3.certificate in vmail.toml"
+        what = f"no POP3 server answers at {where}: {seen.problem}"
+        yield case.error("pop3.silent", what, "users cannot fetch their mail", remedy)
+        return
+    if seen.greeting:
+        yield from _greeting(case, seen, where)
+    ours = seen.greeting.startswith(f"+OK Virtual {name} ")
+    if ours and not seen.implicit and "STLS" not in (seen.capabilities or ()):
+        what = f"the POP3 server at {where} offers no STLS"
+        why = "passwords and mail cross the network in clear text"
+        yield case.warning("pop3.no_stls", what, why, _certificate_remedy(case))
+    if seen.tls is not None:
+        yield from _tls(case, seen.tls, where)
+
+
+def _greeting(case: Case, seen: Pop3Evidence, where: str) -> Iterator[Diagnosis]:
+    name, greeting = case.subject.name, seen.greeting
+    what = f"at {where} the greeting is: {greeting}"
+    if greeting.lower().startswith(f"+ok virtual {name} "):
+        return
+    if greeting.lower().startswith("+ok virtual "):
+        why = "another domain is served there, and logins of this one fail"
+        remedy = f"see which domain has the address: vmail domain list; then vmail domain set {name} --address IP"
+        yield case.error("pop3.other_domain", what, why, remedy)
+    elif greeting.startswith("+OK"):
+        why = "another POP3 daemon answers, which knows nothing of the domain's accounts"
+        remedy = (
+            "let vmail serve (or vpop3d in inetd.conf) have the port, with the daemon as pop3.native in vmail.toml"
+        )
+        yield case.error("pop3.native", what, why, remedy)
+    else:
+        why = "what answers there refuses, or is no POP3 server"
+        remedy = f"see who has the port: ss -ltnp 'sport = :{seen.port}'"
+        yield case.error("pop3.not_pop3", what, why, remedy)
+
+
+def _certificate_remedy(case: Case) -> str:
+    path = case.subject.definition.source.path if case.subject.definition else ""
+    return (
+        f"set certificate in {path or 'the definition'} to a PEM file for {case.subject.mail_host}, key and chain"
+    )
+
+
+def _tls(case: Case, tls: TlsEvidence, where: str) -> Iterator[Diagnosis]:
+    host = case.subject.mail_host
+    if tls.problem:
+        what = f"TLS at {where} fails: {tls.problem}"
+        yield case.error("tls.fails", what, "clients that want TLS do not get in", _certificate_remedy(case))
+        return
+    why = f"mail programs that connect to {host} warn, or refuse"
+    remedies = {
+        Trust.EXPIRED: ("tls.expired", "renew it; a renewed file is in force at once"),
+        Trust.NOT_YET: ("tls.not_yet", "see whether the clock of this machine is right (timedatectl), or wait"),
+        Trust.SELF_SIGNED: ("tls.self_signed", "get one of an authority that clients know (certbot, acme.sh)"),
+        Trust.UNTRUSTED: ("tls.untrusted", "put the whole chain into the file, or get one of a known authority"),
+        Trust.OTHER_NAME: ("tls.other_name", f"get one for {host}, and set it as certificate of the domain"),
+    }
+    for fault in tls.faults:
+        code, remedy = remedies[fault]
+        names = f" (it is for {shown(tls.names)})" if fault is Trust.OTHER_NAME and tls.names else ""
+        yield case.error(code, f"the certificate at {where} is {fault.value}{names}", why, remedy)
+    if tls.days_left is not None and 0 <= tls.days_left < DAYS_LEFT and not tls.faults:
+        what = f"the certificate at {where} expires in {tls.days_left} days"
+        yield case.warning("tls.expires", what, why, "renew it, and see why that did not happen by itself")
