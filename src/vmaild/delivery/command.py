@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import logging
 import os
-import pwd
 import re
 import select
 import shlex
@@ -30,6 +29,7 @@ from tempfile import TemporaryFile
 from vmaild.address import Address
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.store.content import Content
+from vmaild.store.rights import mail_user
 
 log = logging.getLogger("vmaild.delivery")
 
@@ -149,7 +149,7 @@ def execute(
     to the file `stdout`, if one is given, is not heard; once that is larger than `limit` the program is ended.
     Raises OSError where it cannot be started.
     """
-    user, group = _mail_user(folder) if as_mail_user else (None, None)
+    user, group = (mail_user(folder) if as_mail_user else None) or (None, None)
     reading, writing = os.pipe()
     try:
         process = subprocess.Popen(  # noqa: S603  no shell; the command is the site administrator's
@@ -217,18 +217,6 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with suppress(subprocess.TimeoutExpired):
             process.wait(_GRACE)
     process.wait()
-
-
-def _mail_user(folder: str) -> tuple[int, int] | tuple[None, None]:
-    """Who a program of an alias runs as: whoever owns the mailboxes, and never root; None: whoever we are."""
-    if os.geteuid() != 0:
-        return None, None
-    owner = os.stat(folder)
-    user, group = owner.st_uid, owner.st_gid
-    if user == 0:
-        nobody = pwd.getpwnam("nobody")
-        user, group = nobody.pw_uid, nobody.pw_gid
-    return user, group
 
 
 def _word(text: str) -> str:

@@ -1,7 +1,9 @@
 """Appends a message to the file behind an alias: `/path` an mbox (mbox(5)), `/path/` a maildir, /dev/null.
 
-An mbox is locked with PATH.lock and with fcntl(2), as local(8) does; what cannot be written whole is taken back.
-The file must be a plain one with one name: no symbolic link, no device. Everything here blocks.
+Who writes is the mail user, also where root delivers, as in local(8): so the file, or the folder that it is to be
+made in, must be the mail user's to write. An mbox is locked with PATH.lock, where that can be made, and with
+fcntl(2); what cannot be written whole is taken back. It must be a plain file with one name: no device, no symbolic
+link, and none of somebody else on the way. Everything here blocks.
 """
 
 from __future__ import annotations
@@ -10,16 +12,18 @@ import errno
 import fcntl
 import logging
 import os
-import stat
+import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome
-from vmaild.store.atomic import NEW_FILE, fsync_folder, inherit_owner, write_fully
+from vmaild.store.atomic import NEW_FILE, write_fully
 from vmaild.store.content import Content
 from vmaild.store.maildir import append_to_maildir
 from vmaild.store.messages import StoreError, StoreFull
+from vmaild.store.rights import acting_as, mail_user
+from vmaild.store.ways import Place, way_to
 
 log = logging.getLogger("vmaild.delivery")
 
@@ -27,46 +31,78 @@ LOCK_TIME = 30.0
 """Seconds to wait for whoever has the mbox."""
 _STALE = 600.0
 """Seconds after which PATH.lock was left behind by somebody who is no more."""
+_WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
+"""A struct flock (fcntl(2)) of a 64-bit system."""
 
 
-def append(path: str, sender: str, header: bytes, content: Content) -> Outcome:
-    """Append a message to the file `path`, `header` above its content; durable when delivered. Never raises."""
+def append(path: str, sender: str, header: bytes, content: Content, folder: str) -> Outcome:
+    """Append a message to the file `path`, `header` above its content; durable when delivered. Never raises.
+
+    `folder` belongs to the mail user.
+    """
     try:
-        if path.endswith("/"):
-            append_to_maildir(path.rstrip("/"), header, content)
-        elif path != os.devnull:
-            _append_to_mbox(path, sender, header, content)
+        if path != os.devnull:
+            with acting_as(mail_user(folder)):
+                _append(path, sender, header, content)
     except (OSError, StoreError) as error:
-        log.error("file %s: %s", path, error)
+        log.error("file %s: %s; see that the mail user can write it, or make it", path, error)
         full = isinstance(error, StoreFull) or getattr(error, "errno", 0) in {errno.ENOSPC, errno.EDQUOT}
         return Deferred(Condition.SYSTEM_FULL if full else Condition.INTERNAL)
     log.info("appended to %s, %d bytes, from <%s>", path, content.size, sender)
     return Delivered()
 
 
-def _append_to_mbox(path: str, sender: str, header: bytes, content: Content) -> None:
+def _append(path: str, sender: str, header: bytes, content: Content) -> None:
+    """Raises OSError, StoreError."""
+    if not path.endswith("/"):
+        with way_to(path, follow=False) as place, _dot_lock(place):
+            _append_to_mbox(place, sender, header, content)
+        return
+    there = path = path.rstrip("/")
+    while there and not os.path.lexists(there):
+        there = os.path.dirname(there)  # what is missing will be made
+    with way_to(there) as place:
+        found = os.stat(place.name or ".", dir_fd=place.folder, follow_symlinks=False)
+        place.check_links(found.st_uid)
+    append_to_maildir(path, header, content)
+
+
+def _append_to_mbox(place: Place, sender: str, header: bytes, content: Content) -> None:
     """Raises OSError, and then the file is as it was."""
-    with _dot_lock(f"{path}.lock"):
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    fd = place.open(os.O_RDWR | os.O_CREAT)
+    try:
+        if os.fstat(fd).st_nlink != 1:
+            raise OSError(errno.EMLINK, "it has other names, too", place.path)
+        _lock(fd)
+        end = os.lseek(fd, 0, os.SEEK_END)
         try:
-            found = os.fstat(fd)
-            if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-                raise OSError(errno.EINVAL, "not a plain file with one name", path)
-            _lock(fd)
-            if found.st_size == 0:
-                inherit_owner(fd, os.path.dirname(path))
-            end = os.lseek(fd, 0, os.SEEK_END)
-            try:
-                for piece in mbox_entry(sender, time.gmtime(), header, content):
-                    write_fully(fd, [piece])
-                os.fsync(fd)
-            except BaseException:
-                os.ftruncate(fd, end)
-                raise
-        finally:
-            os.close(fd)
-        if not found.st_size:
-            fsync_folder(os.path.dirname(path))
+            write_fully(fd, [_gap(os.pread(fd, 2, max(0, end - 2)))])
+            for piece in mbox_entry(sender, time.gmtime(), header, content):
+                write_fully(fd, [piece])
+            os.fsync(fd)
+        except BaseException:
+            os.ftruncate(fd, end)
+            raise
+    finally:
+        os.close(fd)
+    if not end:
+        _sync_folder(place)
+
+
+def _gap(last: bytes) -> bytes:
+    """What makes an empty line below the last bytes of an mbox, which somebody may not have written to its end."""
+    if not last or last == b"\n\n":
+        return b""
+    return b"\n" if last.endswith(b"\n") else b"\n\n"
+
+
+def _sync_folder(place: Place) -> None:
+    """Make durable that there is a new file. Raises OSError."""
+    fd = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=place.folder)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
 
 
 def mbox_entry(sender: str, now: time.struct_time, header: bytes, content: Content) -> Iterator[bytes]:
@@ -87,35 +123,45 @@ def mbox_entry(sender: str, now: time.struct_time, header: bytes, content: Conte
 
 
 @contextmanager
-def _dot_lock(path: str) -> Iterator[None]:
-    """Hold PATH.lock, as every program does that knows mbox files. Raises OSError."""
+def _dot_lock(place: Place) -> Iterator[None]:
+    """Hold PATH.lock, as every program does that knows mbox files. Raises OSError.
+
+    Where the mail user may write the file but not its folder there is no such lock, as in local(8).
+    """
+    name, folder = f"{place.name}.lock", place.folder
     deadline = time.monotonic() + LOCK_TIME
-    while True:
+    held = False
+    while not held:
         try:
-            os.close(os.open(path, NEW_FILE, 0o600))
+            os.close(os.open(name, NEW_FILE, 0o600, dir_fd=folder))
+            held = True
+        except PermissionError:
             break
         except FileExistsError:
             with suppress(FileNotFoundError):
-                if time.time() - os.lstat(path).st_mtime > _STALE:
-                    log.warning("%s was left behind, and is removed", path)
-                    os.unlink(path)
+                if time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime > _STALE:
+                    log.warning("%s.lock was left behind, and is removed", place.path)
+                    os.unlink(name, dir_fd=folder)
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.05)
     try:
         yield
     finally:
-        with suppress(FileNotFoundError):
-            os.unlink(path)
+        if held:
+            with suppress(FileNotFoundError):
+                os.unlink(name, dir_fd=folder)
 
 
 def _lock(fd: int) -> None:
+    """Wait for whoever has the file locked, another thread included. Raises OSError."""
     deadline = time.monotonic() + LOCK_TIME
     while True:
         try:
-            fcntl.lockf(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            if time.monotonic() > deadline:
+            # Locks of the open file, not of the process, which has other threads (fcntl(2)).
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _WHOLE_FILE)
+        except OSError as error:
+            if time.monotonic() > deadline or error.errno not in {errno.EAGAIN, errno.EACCES}:
                 raise
             time.sleep(0.05)
         else:

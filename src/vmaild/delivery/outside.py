@@ -53,7 +53,9 @@ class Outside:
                 case routing.ToFile(path):
                     header = _header(message, recipient)
                     header = f"Return-Path: <{message.sender}>\n".encode("utf-8", "surrogateescape") + header
-                    done[target] = files.append(self._file(path), message.sender, header, message.content)
+                    done[target] = files.append(
+                        self._file(path), message.sender, header, message.content, self.layout.incoming
+                    )
         for sender, group in by_sender.items():
             addresses = [target.address for target in group]
             outcomes = self._send(message.attempt, sender, addresses, _header(message, recipient), message.content)

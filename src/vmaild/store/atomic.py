@@ -90,7 +90,7 @@ def fsync_folder(path: str) -> None:
 
 def inherit_owner(target: str | int, folder: str | int) -> None:
     """Give something new (path or descriptor) the owner and group of a folder, where root has made it."""
-    if os.geteuid() == 0:
+    if os.geteuid() == 0 and os.stat(target).st_uid == 0:  # else it was made with the rights of a user
         wanted = os.stat(folder)
         if (wanted.st_uid, wanted.st_gid) != (0, os.getegid()):
             os.chown(target, wanted.st_uid, wanted.st_gid)

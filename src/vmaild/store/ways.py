@@ -26,21 +26,20 @@ class Place:
     folder: int
     """Its descriptor."""
     name: str
-    """The last step, which is no symbolic link; empty: the way ends at a folder."""
+    """The last step; empty: the way ends at a folder."""
     path: str
     """As it was asked for."""
     owners: frozenset[int]
 
     def open(self, flags: int, mode: int = 0o600) -> int:
         """Open the regular file here, or create it where `flags` say so, and never wait for it. Raises OSError."""
-        if not self.name:
-            raise OSError(errno.EISDIR, os.strerror(errno.EISDIR), self.path)
-        try:
-            # Before it is opened: to open a device may do something.
-            _check_regular(os.stat(self.name, dir_fd=self.folder, follow_symlinks=False), self.path)
-        except FileNotFoundError:
-            if not flags & os.O_CREAT:
-                raise
+        found = _status(self.name, self.folder) if self.name else os.fstat(self.folder)
+        if found is not None:
+            _check_regular(found, self.path)  # before it is opened: to open a device may do something
+            flags &= ~os.O_CREAT
+        elif flags & os.O_CREAT:
+            self.check_links(os.fstat(self.folder).st_uid)
+            flags |= os.O_EXCL
         safe = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
         fd = os.open(self.name, flags | safe, mode, dir_fd=self.folder)
         try:
@@ -59,8 +58,11 @@ class Place:
 
 
 @contextmanager
-def way_to(path: str) -> Iterator[Place]:
-    """Walk to where an absolute path leads, its last step not yet taken. Raises OSError."""
+def way_to(path: str, *, follow: bool = True) -> Iterator[Place]:
+    """Walk to where an absolute path leads, its last step not yet taken. Raises OSError.
+
+    Without `follow` the last step, if it is a symbolic link, is not followed, and cannot be opened.
+    """
     steps = [step for step in reversed(path.split("/")) if step not in {"", "."}]
     owners: set[int] = set()
     links = 0
@@ -69,7 +71,7 @@ def way_to(path: str) -> Iterator[Place]:
         while steps:
             step = steps.pop()
             found = _status(step, folder)
-            if found is not None and stat.S_ISLNK(found.st_mode):
+            if found is not None and stat.S_ISLNK(found.st_mode) and (steps or follow):
                 links += 1
                 if links > _MAX_LINKS:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)

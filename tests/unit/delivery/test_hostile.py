@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import mailbox
 import os
 import resource
 import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 from tests.relay import ScriptedRelay, running
-from tests.unit.delivery.test_outside import BODY, agent, aliases, deliver, here, mail, script, smtp
+from tests.unit.delivery.test_outside import BODY, agent, aliases, deliver, here, mail, open_to_all, script, smtp
 
 from vmaild.address import parse_address
 from vmaild.core import routing
@@ -323,3 +325,121 @@ def test_the_sub_address_of_a_program_is_parted_as_its_domain_parts_it(
     ours = agent(here, delimiter=site)
     assert deliver(ours, here, f"{name.upper()}@va.test") == [Delivered()]
     assert (tmp_path / "extension").read_text() == "NEW\n"
+
+
+# -- files
+
+
+def writable(here: Layout, *folders: str) -> None:
+    open_to_all(Path(here.root))
+    for folder in ("/var", *folders):
+        os.makedirs(here.path(folder), exist_ok=True)
+        os.chmod(here.path(folder), 0o777)
+
+
+@pytest.mark.parametrize(
+    ("there", "gap"),
+    [
+        (b"", b""),
+        (b"From x\n\nwhole\n\n", b""),
+        (b"From x\n\nno empty line\n", b"\n"),
+        (b"From x\n\ntorn li", b"\n\n"),
+        (b"x", b"\n\n"),
+    ],
+)
+def test_a_torn_mbox_swallows_no_message(here: Layout, there: bytes, gap: bytes) -> None:
+    aliases(here, "log: /var/log.mbox\n")
+    writable(here)
+    path = Path(here.path("/var/log.mbox"))
+    path.write_bytes(there)
+    path.chmod(0o666)
+    assert deliver(agent(here), here, "log@va.test") == [Delivered()]
+    written = path.read_bytes()
+    assert written.startswith(there + gap + b"From ann@example.org  ")
+    with closing(mailbox.mbox(str(path))) as box:
+        assert [message["Subject"] for message in box][-1] == "hello"
+
+
+def test_what_cannot_be_appended_whole_is_taken_back(here: Layout) -> None:
+    aliases(here, "log: /var/log.mbox\n")
+    writable(here)
+    path = Path(here.path("/var/log.mbox"))
+    path.write_bytes(b"From x\n\ntorn")
+    path.chmod(0o666)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ours, body = agent(here), BODY + b"0123456789\n" * 20_000
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(body) + 200, limits[1]))
+    try:
+        (outcome,) = deliver(ours, here, "log@va.test", body=body + b"more\n" * 100)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert isinstance(outcome, Deferred)
+    assert path.read_bytes() == b"From x\n\ntorn"
+    assert deliver(ours, here, "log@va.test", body=body) == [Delivered()]
+    assert len(path.read_bytes()) > len(body)
+
+
+def test_threads_that_append_at_once_wait_for_each_other(here: Layout) -> None:
+    """Also where the folder takes no PATH.lock."""
+    aliases(here, "log: /var/log.mbox\n")
+    writable(here)
+    path = Path(here.path("/var/log.mbox"))
+    path.write_bytes(b"")
+    path.chmod(0o666)
+    os.chmod(here.path("/var"), 0o755)
+    body = BODY + b"0123456789\n" * 40_000
+    ours = [agent(here) for _ in range(4)]
+    threads = [
+        threading.Thread(target=deliver, args=(one, here, "log@va.test"), kwargs={"body": body}) for one in ours
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    entries = path.read_bytes().split(b"From ann@example.org  ")[1:]
+    assert len(entries) == 4
+    assert all(entry.endswith(body + b"\n") for entry in entries)
+
+
+@as_root
+@pytest.mark.parametrize("target", ["/var/log.mbox", "/var/lists/all/"])
+def test_root_writes_as_the_mail_user(here: Layout, target: str) -> None:
+    """Whatever stands behind the path, only what the mail user may write is written."""
+    aliases(here, f"log: {target}\n")
+    writable(here, "/var/lists")
+    for owner in (NOBODY, 12345):
+        os.chown(here.incoming, owner, owner)
+        assert deliver(agent(here), here, "log@va.test") == [Delivered()]
+        places = [Path(here.path("/var/lists")), *Path(here.path("/var")).glob("log*")]
+        found = [path for place in places for path in (place, *place.rglob("*"))]
+        made = [path for path in found if path.stat().st_uid == owner]
+        assert made
+        for path in sorted(made, reverse=True):
+            path.rmdir() if path.is_dir() else path.unlink()
+    assert os.geteuid() == 0
+    Path(here.path("/var/made")).touch()
+    assert os.stat(here.path("/var/made")).st_uid == 0
+    # What only root may write takes nothing.
+    os.chmod(here.path("/var"), 0o755)
+    os.chmod(here.path("/var/lists"), 0o755)
+    assert deliver(agent(here), here, "log@va.test") == [Deferred(Condition.INTERNAL)]
+
+
+@as_root
+@pytest.mark.parametrize("name", ["box", "there", "", "new/"])
+def test_a_link_of_a_user_leads_to_no_file_of_others(here: Layout, name: str) -> None:
+    aliases(here, f"log: /home/joe/dir/{name}\n")
+    writable(here, "/home/joe", "/private")
+    os.chown(here.path("/private"), 12345, 12345)
+    os.chown(here.incoming, 12345, 12345)
+    Path(here.path("/private/there")).touch()
+    os.chown(here.path("/private/there"), 12345, 12345)
+    os.symlink(here.path("/private"), here.path("/home/joe/dir"))
+    os.lchown(here.path("/home/joe/dir"), NOBODY, NOBODY)
+    assert deliver(agent(here), here, "log@va.test") == [Deferred(Condition.INTERNAL)]
+    assert [path.name for path in Path(here.path("/private")).iterdir()] == ["there"]
+    assert Path(here.path("/private/there")).read_bytes() == b""
+    # A link of root's is meant.
+    os.lchown(here.path("/home/joe/dir"), 0, 0)
+    done = deliver(agent(here), here, "log@va.test")
+    assert done == [Delivered()]

@@ -226,11 +226,16 @@ def script(tmp_path: Path, text: str) -> str:
     program = tmp_path / "program"
     program.write_text(f"#!/bin/sh\n{text}\n")
     program.chmod(0o755)
+    open_to_all(tmp_path)
+    return str(program)
+
+
+def open_to_all(tmp_path: Path) -> None:
+    """Let the mail user write there; where root runs the tests, and owns the spool, that is nobody."""
     os.chmod(tmp_path, 0o777)
     for folder in tmp_path.parents:
         if folder.name.startswith(("pytest", "popen")):
             os.chmod(folder, 0o755)
-    return str(program)
 
 
 def test_a_program_has_message_tokens_and_environment(here: Layout, tmp_path: Path) -> None:
@@ -316,7 +321,8 @@ def test_a_program_that_cannot_be_run_defers(here: Layout, command: str) -> None
 
 def test_an_mbox_grows_message_by_message(here: Layout) -> None:
     aliases(here, "log: /var/log.mbox\n")
-    os.makedirs(here.path("/var"), exist_ok=True)
+    open_to_all(Path(here.root))
+    os.chmod(here.path("/var"), 0o777)
     ours = agent(here)
     body = b"Subject: x\n\nFrom here\n>From there\nthe end\n"
     for _ in range(2):
@@ -349,6 +355,8 @@ def test_a_from_line_is_found_wherever_the_pieces_are_cut(
 
 def test_a_maildir_and_the_void(here: Layout) -> None:
     aliases(here, "dir: /var/lists/all/\nvoid: /dev/null\n")
+    open_to_all(Path(here.root))
+    os.chmod(here.path("/var"), 0o777)
     assert deliver(agent(here), here, "dir@va.test", "void@va.test") == [Delivered()] * 2
     (path,) = Path(here.path("/var/lists/all/new")).iterdir()
     assert path.read_bytes().endswith(BODY)
@@ -357,8 +365,11 @@ def test_a_maildir_and_the_void(here: Layout) -> None:
 @pytest.mark.parametrize("kind", ["symlink", "hard link", "folder", "fifo"])
 def test_what_is_no_plain_file_takes_nothing(here: Layout, kind: str) -> None:
     aliases(here, "log: /var/x\n")
+    open_to_all(Path(here.root))
+    os.chmod(here.path("/var"), 0o777)
     target, path = Path(here.path("/var/target")), Path(here.path("/var/x"))
     target.write_bytes(b"")
+    target.chmod(0o666)
     match kind:
         case "symlink":
             path.symlink_to(target)
