@@ -9,8 +9,13 @@ from dataclasses import dataclass, field
 from tests.e2e.machine import Machine
 from tests.served import run
 
-HOSTS = "127.0.0.1 localhost\n127.0.0.9 outside.example partner.example\n127.0.1.1 main.example main {name}\n"
-"""Sendmail takes what has the address of an interface for its own."""
+HOSTS = """\
+127.0.0.1 localhost
+127.0.0.9 outside.example
+127.0.0.9 partner.example
+127.0.1.1 main.example main {name}
+"""
+"""Sendmail takes what has the address of an interface for its own, and the first name of a line for the others."""
 
 
 @dataclass(slots=True)
@@ -131,8 +136,9 @@ def sendmail(machine: Machine, port: int, partner: int) -> Mail:
     machine.write("etc/mail/local-host-names", "main.example\n")
     machine.write("etc/mail/access", "Connect:127.0.0.1 RELAY\n")
     machine.write("etc/mail/mailertable", "partner.example esmtp:[127.0.0.1]\n")
-    for name in ("m4/dialup.m4", "m4/provider.m4", "aliases"):
+    for name in ("m4/dialup.m4", "m4/provider.m4"):
         machine.write(f"etc/mail/{name}", "")
+    machine.write("etc/mail/aliases", "postmaster: root\n")
     machine.run("install", "-d", "/var/spool/mqueue", "/run/sendmail/mta")
     for name in ("access", "mailertable"):
         machine.run("sh", "-c", f"makemap -C /dev/null hash /etc/mail/{name} </etc/mail/{name}")
@@ -157,6 +163,7 @@ def sendmail(machine: Machine, port: int, partner: int) -> Mail:
         port,
         lambda: (
             machine.run("sh", "-c", "m4 /etc/mail/sendmail.mc >/etc/mail/sendmail.cf"),
+            machine.run(program, "-bi"),
             machine.start(program, "-bD", "-q2s", "-X", "/var/log/mail.log"),
         ),
         (program, "-q"),

@@ -199,7 +199,7 @@ def made(kind: str, machine: Machine, port: int, partner: int) -> Mail:
     return mtas.exim(machine, port, partner, split=True)
 
 
-@pytest.mark.parametrize("kind", ["postfix", "exim"])
+@pytest.mark.parametrize("kind", ["postfix", "exim", "sendmail"])
 def test_the_whole_story(
     kind: str, boot: Boot, outside: Mail, root: Root, free_port: Callable[[], int], tmp_path: Path
 ) -> None:
