@@ -39,18 +39,18 @@ class DnsPlan:
 def plan_of(door: Door, name: str) -> DnsPlan:
     """What a domain needs, for who may see it. Raises Refused."""
     view, domain = door.see(name)
-    return _plan(view, domain.definition)
+    return plan_for(view, domain.definition)
 
 
 def zones_of(door: Door, name: str) -> dict[str, str]:
     """Whole zones for a domain, its domain aliases and, in zones of /24 and /64, its addresses. Raises Refused."""
     view, domain = door.see(name)
     definition, dns = domain.definition, view.site.dns
-    plan = _plan(view, definition)
+    plan = plan_for(view, definition)
     servers = dns.name_servers or (dns.primary or mail_host_of(definition),)
     if dns.primary:
         servers = tuple(dict.fromkeys((dns.primary, *servers)))
-    origins = dict.fromkeys([definition.name, *definition.aliases, *(map(_reverse_zone, _pointers(plan.wanted)))])
+    origins = dict.fromkeys([definition.name, *definition.aliases, *(map(reverse_zone, _pointers(plan.wanted)))])
     serial = _today() * 100
     return {
         origin: zone_text(origin, records_for(origin, plan.wanted, [*origins]), servers, serial, dns.ttl)
@@ -69,7 +69,7 @@ def apply_dns(
     def draft(view: View) -> Draft:
         found = view.find(name)
         domain = found.name if found else name
-        plan = _plan(view, found.definition) if found else DnsPlan(domain, ())
+        plan = plan_for(view, found.definition) if found else DnsPlan(domain, ())
         zones, warnings = _zones(view, zone_files or {})
         steps: list[Step] = []
         for zone in zones:
@@ -86,7 +86,8 @@ def apply_dns(
 # -- parts
 
 
-def _plan(view: View, definition: DomainDefinition) -> DnsPlan:
+def plan_for(view: View, definition: DomainDefinition) -> DnsPlan:
+    """What a domain needs, as a view has it. Raises Refused."""
     warnings: list[str] = []
     if not definition.addresses:
         warnings.append(
@@ -111,7 +112,7 @@ def _pointers(plan: tuple[Wanted, ...]) -> list[str]:
     return [wanted.record.name for wanted in plan if wanted.record.reverse]
 
 
-def _reverse_zone(pointer: str) -> str:
+def reverse_zone(pointer: str) -> str:
     """The zone of a /24, or of a /64, that a PTR stands in."""
     labels = pointer.split(".")
     return ".".join(labels[16:] if pointer.endswith(".ip6.arpa") else labels[1:])

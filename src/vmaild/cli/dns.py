@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from vmaild.admin import dns as room
+from vmaild.admin.dns_export import export_octodns
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
@@ -26,24 +27,32 @@ def show(
     context: typer.Context,
     domain: Domain,
     resolver: Annotated[
-        str, typer.Option(metavar="HOST[:PORT]", help="Whom to ask; left away: the system's resolver.")
+        str, typer.Option(metavar="HOST[:PORT]", help="Whom to ask; left away: [dns] resolver, or the system's.")
     ] = "",
     offline: Annotated[bool, typer.Option("--offline", help="Ask nobody: the plan alone.")] = False,
+    as_text: Annotated[
+        bool, typer.Option("--text", help="Print lines for a zone file; how each stands is its comment.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Print the records of a domain, and whether DNS has them now.
 
     Exit status 1 when a required record is missing or different.
     """
-    plan = room.plan_of(open_door(root_of(context)), parse_domain(domain))
+    door = open_door(root_of(context))
+    plan = room.plan_of(door, parse_domain(domain))
     seen: list[Seen] = []
     if not offline:
         try:
-            seen = look([wanted.record for wanted in plan.wanted], make_resolver(resolver))
+            seen = look(
+                [wanted.record for wanted in plan.wanted], make_resolver(resolver or door.site.dns.resolver)
+            )
         except ValueError as error:
             raise Misused(str(error), "give --resolver HOST[:PORT], or --offline") from error
     if as_json:
         print_json(_document(plan, seen))
+    elif as_text:
+        _print_text(plan, seen)
     else:
         _print(plan, seen)
     wrong = {each.record for each in seen if each.state in (State.MISSING, State.DIFFERENT)}
@@ -90,6 +99,34 @@ def apply(
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
+@app.verb(
+    epilog=examples(
+        "vmail dns export --octodns /srv/dns/vmaild --dry-run",
+        "vmail dns export --octodns /srv/dns/vmaild --zone toto.fr",
+    )
+)
+def export(
+    context: typer.Context,
+    octodns: Annotated[
+        str, typer.Option(metavar="DIR", help="Write YAML files for octoDNS into this folder.", show_default=False)
+    ],
+    zone: Annotated[
+        list[str] | None,
+        typer.Option(metavar="ZONE", help="A zone at the provider, where it is not the domain itself."),
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Write the records of all domains for octoDNS, which brings them to a hosted provider.
+
+    A zone has exactly the records of its sources: name the folder of what is kept by hand as another source of
+    the same zone, or octoDNS removes that from the provider.
+    """
+    zones = [parse_domain(each) for each in zone or ()]
+    plan = export_octodns(open_door(root_of(context)), octodns, zones, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
 def _print(plan: room.DnsPlan, seen: list[Seen]) -> None:
     states = {each.record: each for each in seen}
     rows = []
@@ -104,6 +141,12 @@ def _print(plan: room.DnsPlan, seen: list[Seen]) -> None:
         console(error=True).print(f"warning: {safe(problem)}", style="yellow")
     for warning in plan.warnings:
         console(error=True).print(f"warning: {safe(warning)}", style="yellow")
+
+
+def _print_text(plan: room.DnsPlan, seen: list[Seen]) -> None:
+    states = {each.record: each.state.value for each in seen}
+    for wanted in plan.wanted:
+        print(safe(f"{wanted.record} ; {states.get(wanted.record, wanted.need.value)}"))
 
 
 def _document(plan: room.DnsPlan, seen: list[Seen]) -> dict[str, object]:

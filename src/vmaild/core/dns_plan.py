@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from enum import Enum
 
 from vmaild.core.directory import DomainDefinition
-from vmaild.core.site import Site
+from vmaild.core.site import DnsSettings, Site
 
 TXT_PIECE = 255
 """Octets of one character-string (RFC 1035 section 3.3)."""
+SUBMISSIONS = 465
+"""The port of submission with TLS from the first byte (RFC 8314 section 3.3)."""
 
 
 class Need(Enum):
@@ -144,12 +146,7 @@ def _of_name(name: str, definition: DomainDefinition, site: Site, keys: Keys) ->
         return Wanted(Record(owner, kind, rdata, dns.ttl), need, why)
 
     yield wanted(name, "MX", f"10 {host}.", Need.REQUIRED, "tells other servers where mail goes")
-    if dns.spf:
-        why = "tells who may send mail of the domain (RFC 7208)"
-        yield wanted(name, "TXT", text_rdata(dns.spf), Need.RECOMMENDED, why)
-    if dns.dmarc:
-        why = "tells receivers what to do with forged mail (RFC 7489)"
-        yield wanted(f"_dmarc.{name}", "TXT", text_rdata(dns.dmarc), Need.RECOMMENDED, why)
+    yield from _policies(name, dns)
     if definition.dkim_selector and keys.dkim:
         why = "the key that signatures of the domain's mail are checked with (RFC 6376)"
         text = text_rdata(f"v=DKIM1; k=rsa; p={keys.dkim}")
@@ -158,8 +155,6 @@ def _of_name(name: str, definition: DomainDefinition, site: Site, keys: Keys) ->
         why = "tells who may issue certificates for the domain (RFC 8659)"
         yield wanted(name, "CAA", f'0 issue "{dns.caa}"', Need.OPTIONAL, why)
     if dns.mta_sts:
-        why = "tells that there is a policy at https://mta-sts.DOMAIN (RFC 8461)"
-        yield wanted(f"_mta-sts.{name}", "TXT", text_rdata(f"v=STSv1; id={dns.mta_sts}"), Need.OPTIONAL, why)
         for address in definition.addresses:
             kind = "AAAA" if ":" in address else "A"
             yield wanted(f"mta-sts.{name}", kind, address, Need.OPTIONAL, "where that policy is read")
@@ -168,11 +163,26 @@ def _of_name(name: str, definition: DomainDefinition, site: Site, keys: Keys) ->
             why = "where mail programs ask for their settings"
             yield wanted(f"{label}.{name}", "CNAME", f"{host}.", Need.OPTIONAL, why)
     for service, port in _services(site).items():
-        why = "mail programs find their server by it (RFC 6186)"
+        why = "mail programs find their server by it (RFC 6186, RFC 8314)"
         if not port:
             why = "tells mail programs that there is no such service (RFC 6186)"
         rdata = f"0 1 {port} {host}." if port else "0 0 0 ."
         yield wanted(f"_{service}._tcp.{name}", "SRV", rdata, Need.OPTIONAL, why)
+
+
+def _policies(name: str, dns: DnsSettings) -> Iterator[Wanted]:
+    """The texts that are the same for every domain."""
+    reports = f"v=TLSRPTv1; rua={dns.tlsrpt}" if dns.tlsrpt else ""
+    policy = f"v=STSv1; id={dns.mta_sts}" if dns.mta_sts else ""
+    recommended, optional = Need.RECOMMENDED, Need.OPTIONAL
+    for label, text, need, why in (
+        ("", dns.spf, recommended, "tells who may send mail of the domain (RFC 7208)"),
+        ("_dmarc.", dns.dmarc, recommended, "tells receivers what to do with forged mail (RFC 7489)"),
+        ("_smtp._tls.", reports, optional, "tells where reports on TLS that failed are sent (RFC 8460)"),
+        ("_mta-sts.", policy, optional, "tells that there is a policy at https://mta-sts.DOMAIN (RFC 8461)"),
+    ):
+        if text:
+            yield Wanted(Record(f"{label}{name}", "TXT", text_rdata(text), dns.ttl), need, why)
 
 
 def _services(site: Site) -> dict[str, int]:
@@ -187,5 +197,7 @@ def _services(site: Site) -> dict[str, int]:
         "pop3s": port(site.pop3.tls_listen, 995),
         "imap": 0,
         "imaps": 0,
-        "submission": site.dns.submission,
+        # The port tells which it is: TLS from the first byte (RFC 8314 section 5.1), or STARTTLS.
+        "submission": 0 if site.dns.submission == SUBMISSIONS else site.dns.submission,
+        "submissions": SUBMISSIONS if site.dns.submission == SUBMISSIONS else 0,
     }

@@ -197,12 +197,14 @@ class DnsSettings:
     """The authority that issues certificates, such as letsencrypt.org."""
     mta_sts: str = ""
     """The id of the policy that https://mta-sts.DOMAIN serves (RFC 8461 section 3.1)."""
+    tlsrpt: str = ""
+    """Where reports on TLS go: `mailto:` and an address, or an https address (RFC 8460 section 3); empty: none."""
     tlsa: bool = False
     """Whether the MTA shows the domain's certificate, and senders with DANE may insist on it."""
     autoconfig: bool = False
     """Whether the names autoconfig and autodiscover lead to the mail host."""
     submission: int = 0
-    """The port where the MTA takes mail from clients; 0: it does not."""
+    """The port where the MTA takes mail from clients: 465 for TLS from the start, else STARTTLS; 0: none."""
     resolver: str = ""
     """Who is asked about DNS: `192.0.2.53`, `192.0.2.53:5353`; empty: the system's own."""
     named_conf: str = "/etc/bind/named.conf"

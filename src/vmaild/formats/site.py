@@ -206,6 +206,14 @@ def _txt(text: str) -> str:
     return text
 
 
+def _report_place(text: str) -> str:
+    if text and not re.fullmatch(r"(mailto:[^@\s,;!]+@[^@\s,;!]+|https://[^\s,;!]+)", _txt(text)):
+        raise FormatError(
+            f"{quoted(text)} is no place for reports", "write mailto:postmaster@example.org, or an https address"
+        )
+    return text
+
+
 def _policy_id(text: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9]{0,32}", text):
         raise FormatError(f"{quoted(text)} is no id of a policy", "write up to 32 letters and digits")
@@ -284,6 +292,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "dmarc": toml.text(_txt),
         "caa": toml.text(or_empty(parse_domain_name)),
         "mta_sts": toml.text(_policy_id),
+        "tlsrpt": toml.text(_report_place),
         "tlsa": toml.flag(),
         "autoconfig": toml.flag(),
         "submission": toml.number(0),

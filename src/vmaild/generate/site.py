@@ -117,9 +117,16 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "dmarc": ("v=DMARC1; p=none", "What receivers do with forged mail (RFC 7489); empty: no record."),
         "caa": ("", "Who may issue certificates, such as letsencrypt.org (RFC 8659); empty: no record."),
         "mta_sts": ("", "The id of the policy that https://mta-sts.DOMAIN serves (RFC 8461); empty: no record."),
+        "tlsrpt": (
+            "",
+            "Where reports on TLS go, like mailto:postmaster@example.org (RFC 8460); empty: no record.",
+        ),
         "tlsa": (False, "Whether the MTA shows the domain's certificate, so that DANE may pin it (RFC 7672)."),
         "autoconfig": (False, "Whether autoconfig.DOMAIN and autodiscover.DOMAIN lead to the mail host."),
-        "submission": (0, "The port where the MTA takes mail from mail programs; 0: it does not."),
+        "submission": (
+            0,
+            "Where the MTA takes mail of mail programs: 587 (STARTTLS), 465 (TLS); 0: it does not.",
+        ),
         "resolver": (
             "",
             'Whom \'vmail check\' asks: "192.0.2.53" or "192.0.2.53:5353"; empty: the system\'s resolver.',

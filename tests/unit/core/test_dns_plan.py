@@ -51,13 +51,22 @@ def test_services_are_offered_or_denied() -> None:
     assert ("_pop3s._tcp.va.toto.fr", "SRV", "0 0 0 .") in records(VA)
 
 
+def test_the_port_says_which_submission_it_is() -> None:
+    found = records(VA, Site(dns=DnsSettings(submission=465)))
+    assert ("_submissions._tcp.va.toto.fr", "SRV", "0 1 465 mailhost.va.toto.fr.") in found
+    assert ("_submission._tcp.va.toto.fr", "SRV", "0 0 0 .") in found
+
+
 def test_what_is_asked_for_only() -> None:
-    dns = DnsSettings(spf="", dmarc="", caa="letsencrypt.org", mta_sts="20261127", tlsa=True, autoconfig=True)
+    dns = DnsSettings(
+        spf="", dmarc="", caa="letsencrypt.org", mta_sts="1", tlsrpt="mailto:a@b.fr", tlsa=True, autoconfig=True
+    )
     definition = DomainDefinition("va.toto.fr", addresses=("172.16.0.1",), dkim_selector="m1")
     found = records(definition, Site(dns=dns), Keys(dkim="A" * 300, tlsa="ab" * 32))
     assert not any("spf1" in rdata or "DMARC" in rdata for _, _, rdata in found)
     assert ("va.toto.fr", "CAA", '0 issue "letsencrypt.org"') in found
-    assert ("_mta-sts.va.toto.fr", "TXT", '"v=STSv1; id=20261127"') in found
+    assert ("_mta-sts.va.toto.fr", "TXT", '"v=STSv1; id=1"') in found
+    assert ("_smtp._tls.va.toto.fr", "TXT", '"v=TLSRPTv1; rua=mailto:a@b.fr"') in found
     assert ("_25._tcp.mailhost.va.toto.fr", "TLSA", f"3 1 1 {'ab' * 32}") in found
     assert ("autodiscover.va.toto.fr", "CNAME", "mailhost.va.toto.fr.") in found
     key = next(rdata for name, _, rdata in found if name == "m1._domainkey.va.toto.fr")
