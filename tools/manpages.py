@@ -176,6 +176,10 @@ _KEYS: dict[str, tuple[str, str]] = {
     "max_users": ("0", ""),
     "match_full_name": ("false", ""),
     "admins": ('["unix:alice"]', "Co-administrators: unix:alice for a user of this machine, or bob@va.toto.fr."),
+    "rights": (
+        '["unix:alice: passwords mail"]',
+        "Co-administrators who may do less than all: of accounts, removal, passwords, aliases, mail.",
+    ),
     "disabled": ("false", "Whether the domain is out of service; its mail waits."),
     "certificate": ('""', ""),
     "dkim_selector": ('"mail2026"', "The label below _domainkey where the key of signed mail stands."),

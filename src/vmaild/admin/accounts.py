@@ -21,7 +21,7 @@ from vmaild.admin.refusal import Misused, Refused
 from vmaild.admin.reroute import in_words
 from vmaild.admin.view import View
 from vmaild.core.directory import Account, Domain, ShadowEntry
-from vmaild.core.permissions import Action
+from vmaild.core.permissions import Action, outranks
 from vmaild.core.routing import Accepted, ToMailbox, route
 from vmaild.formats.domain import parse_size
 from vmaild.formats.passwd import parse_count, parse_sub_folders, valid_login, with_account, without_account
@@ -63,6 +63,7 @@ def add_user(
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         _check_new(domain, address)
+        _see_rank(view, domain, address)
         warnings = list(_too_many(view, domain))
         uid, gid = _mail_owner(view)
         login, name = address.local_part, domain.name
@@ -92,6 +93,7 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         account = account_of(domain, address)
+        _see_rank(view, domain, address)
         changed = account
         if settings.full_name is not None:
             changed = replace(changed, full_name=settings.full_name)
@@ -119,6 +121,7 @@ def set_password(door: Door, address: Address, *, password: bytes, dry_run: bool
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         login = account_of(domain, address).login
+        _see_rank(view, domain, address)
         entry = view.password_of(domain, login) or ShadowEntry(login, "")
         suspended = entry.locked and len(entry.password) > 1
         changed = replace(entry, password=f"!{hashed}" if suspended else hashed, last_change=_today())
@@ -138,6 +141,7 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
+        _see_rank(view, domain, address)
         login, name = _login_or_leftover(door, view, domain, address), domain.name
         passwd, shadow = view.passwd_path(name), view.shadow_path(name)
         steps: list[Step] = [
@@ -154,14 +158,23 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
         what = "" if address.key in domain.accounts else "what is left of "
         return Draft(f"remove {what}account {login}@{name}", steps, warnings)
 
-    return door.change(_change("user remove", address, draft), dry_run=dry_run)
+    return door.change(_change("user remove", address, draft, Action.REMOVAL), dry_run=dry_run)
 
 
 # -- parts
 
 
-def _change(verb: str, address: Address, draft: Callable[[View], Draft]) -> Change:
-    return Change(verb, address.domain, str(address), Action.ACCOUNTS, draft)
+def _change(
+    verb: str, address: Address, draft: Callable[[View], Draft], action: Action = Action.ACCOUNTS
+) -> Change:
+    return Change(verb, address.domain, str(address), action, draft)
+
+
+def _see_rank(view: View, domain: Domain, address: Address) -> None:
+    """See that nobody gains rights by an account: whoever can log in to it has what it may do."""
+    principal = str(Address(address.key, domain.name))
+    if not view.actor.site_admin and outranks(principal, view.actor, view.site.admins, view.definitions()):
+        raise Refused(f"{principal} administers more than you", "ask a site administrator")
 
 
 def _login_or_leftover(door: Door, view: View, domain: Domain, address: Address) -> str:

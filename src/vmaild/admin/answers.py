@@ -69,6 +69,7 @@ def _domain(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     return _domain_values(record) | {
         "rights": rights,
         "admins": list(coadministrators.list_admins(door, record.name)),
+        "admin_rights": coadministrators.list_rights(door, record.name),
     }
 
 
@@ -211,7 +212,9 @@ def _alias_remove(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
 
 def _grant(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     domain = parse_domain(values["domain"])
-    return plan_values(coadministrators.grant(door, str(values["principal"]), domain, dry_run=_dry(values)))
+    rights = [str(right) for right in values.get("rights") or ()]
+    plan = coadministrators.grant(door, str(values["principal"]), domain, rights, dry_run=_dry(values))
+    return plan_values(plan)
 
 
 def _revoke(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise

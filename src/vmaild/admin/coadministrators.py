@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pwd
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from vmaild.address import parse_address
 from vmaild.admin.definitions import domain_itself, edited_definition
@@ -12,8 +12,17 @@ from vmaild.admin.plan import Plan
 from vmaild.admin.refusal import Refused
 from vmaild.admin.view import View
 from vmaild.core.directory import Domain
-from vmaild.core.permissions import UNIX, Action, canonical_principal, same_principal
-from vmaild.formats.domain import parse_principal
+from vmaild.core.permissions import (
+    UNIX,
+    Action,
+    Right,
+    canonical_principal,
+    is_co_administrator,
+    rights_of,
+    same_principal,
+    split_rights,
+)
+from vmaild.formats.domain import parse_principal, parse_rights
 
 
 def list_admins(door: Door, domain_name: str) -> tuple[str, ...]:
@@ -22,22 +31,43 @@ def list_admins(door: Door, domain_name: str) -> tuple[str, ...]:
     return tuple(sorted(domain.definition.admins))
 
 
-def grant(door: Door, principal: str, domain_name: str, *, dry_run: bool = False) -> Plan:
-    """Let somebody manage the accounts and simple aliases of a domain. Raises Refused."""
+def list_rights(door: Door, domain_name: str) -> dict[str, list[str]]:
+    """What each co-administrator of a domain may do, by principal, sorted. Raises Refused."""
+    _, domain = door.see(domain_name)
+    return {
+        admin: [right.value for right in Right if right in rights_of(admin, domain.definition)]
+        for admin in sorted(domain.definition.admins)
+    }
+
+
+def grant(
+    door: Door, principal: str, domain_name: str, rights: Sequence[str] = (), *, dry_run: bool = False
+) -> Plan:
+    """Let somebody manage the accounts and simple aliases of a domain, or no more than `rights` of that.
+
+    Whom the domain names already has these rights afterwards, not those from before. Raises Refused.
+    """
     with refusals():
         wanted = canonical_principal(parse_principal(principal))
+        limited = parse_rights(f"{wanted}: {' '.join(rights)}") if rights else ""
+    limited = "" if len(set(rights)) == len(Right) else limited
 
     def draft(view: View) -> Draft:
         domain = domain_itself(view, domain_name)
         admins = domain.definition.admins
-        summary = f"let {wanted} manage {domain.name}"
-        if any(same_principal(wanted, admin) for admin in admins):
+        what = f"{limited.rpartition(': ')[2].replace(' ', ', ')} of " if limited else ""
+        summary = f"let {wanted} manage {what}{domain.name}"
+        kept = _without(domain, wanted)
+        settings: dict[str, object | None] = {"rights": [*kept, limited] if limited else kept or None}
+        warnings: list[str] = []
+        if not is_co_administrator(wanted, domain.definition):
+            warnings += _unknown(view, wanted)
+            if not admins:
+                warnings += _distrusted(view, domain)
+            settings["admins"] = [*admins, wanted]
+        elif rights_of(wanted, domain.definition) == frozenset(map(Right, rights or Right)):
             return Draft(summary)
-        warnings = list(_unknown(view, wanted))
-        if not admins:
-            warnings += _distrusted(view, domain)
-        edits = edited_definition(view, domain.name, {"admins": [*admins, wanted]})
-        return Draft(summary, edits, warnings)
+        return Draft(summary, edited_definition(view, domain.name, settings), warnings)
 
     return door.change(Change("admin grant", domain_name, wanted, Action.DEFINITION, draft), dry_run=dry_run)
 
@@ -54,7 +84,9 @@ def revoke(door: Door, principal: str, domain_name: str, *, dry_run: bool = Fals
                 f"{principal} is no co-administrator of {domain.name}",
                 f"'vmail admin list {domain.name}' shows who is",
             )
-        edits = edited_definition(view, domain.name, {"admins": left or None})
+        edits = edited_definition(
+            view, domain.name, {"admins": left or None, "rights": _without(domain, principal) or None}
+        )
         return Draft(f"let {principal} no longer manage {domain.name}", edits)
 
     return door.change(Change("admin revoke", domain_name, principal, Action.DEFINITION, draft), dry_run=dry_run)
@@ -67,6 +99,11 @@ def domains_of(view: View, principal: str) -> list[str]:
         for definition in view.definitions()
         if any(same_principal(principal, admin) for admin in definition.admins)
     )
+
+
+def _without(domain: Domain, principal: str) -> list[str]:
+    """The entries of `rights` that are about others."""
+    return [each for each in domain.definition.rights if not same_principal(split_rights(each)[0], principal)]
 
 
 def _unknown(view: View, principal: str) -> Iterator[str]:

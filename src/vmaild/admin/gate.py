@@ -17,7 +17,7 @@ from vmaild.admin.refusal import Refused
 from vmaild.auth.passwords import NOBODY, verify
 from vmaild.auth.throttle import Throttle
 from vmaild.core.directory import LookupFailed
-from vmaild.core.permissions import UNIX, Actor, same_principal
+from vmaild.core.permissions import UNIX, Actor, is_co_administrator, same_principal
 from vmaild.core.site import Site
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
@@ -110,7 +110,7 @@ class Gate:
                     domain = self._directory.find(name)
                 except LookupFailed:
                     continue
-                if domain and any(same_principal(principal, admin) for admin in domain.definition.admins):
+                if domain and is_co_administrator(principal, domain.definition):
                     found.append(name)
         return found
 

@@ -12,6 +12,7 @@ from vmaild.admin.names import parse_domain
 from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
 from vmaild.cli.output import print_json, print_plan
 from vmaild.cli.text import safe
+from vmaild.core.permissions import Right
 
 app = Verbs("Let somebody manage the accounts and aliases of one domain.")
 
@@ -25,18 +26,30 @@ Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name.", show_
 
 
 @app.verb(
-    epilog=examples("vmail admin grant unix:alice va.toto.fr", "vmail admin grant bob@va.toto.fr va.toto.fr")
+    epilog=examples(
+        "vmail admin grant unix:alice va.toto.fr",
+        "vmail admin grant bob@va.toto.fr va.toto.fr --right passwords --right mail",
+    )
 )
 def grant(
-    context: typer.Context, principal: Principal, domain: Domain, dry_run: DryRun = False, as_json: Json = False
+    context: typer.Context,
+    principal: Principal,
+    domain: Domain,
+    right: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RIGHT", help="accounts, removal, passwords, aliases or mail; may be repeated."),
+    ] = None,
+    dry_run: DryRun = False,
+    as_json: Json = False,
 ) -> None:
     """Make somebody a co-administrator of a domain.
 
     A co-administrator manages its accounts and its simple aliases, and nothing else: not the definition, and no
-    aliases that run a command, write a file or read a list.
+    aliases that run a command, write a file or read a list. With --right only a part of that: accounts (add,
+    change and suspend them), removal (of accounts), passwords, aliases, mail (vacation texts and forwarding).
     """
     door = open_door(root_of(context))
-    plan = coadministrators.grant(door, principal, parse_domain(domain), dry_run=dry_run)
+    plan = coadministrators.grant(door, principal, parse_domain(domain), right or (), dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
@@ -53,12 +66,13 @@ def revoke(
 @app.verb("list", epilog=examples("vmail admin list va.toto.fr"))
 def list_(context: typer.Context, domain: Domain, as_json: Json = False) -> None:
     """List the co-administrators of a domain."""
-    admins = coadministrators.list_admins(open_door(root_of(context)), parse_domain(domain))
+    admins = coadministrators.list_rights(open_door(root_of(context)), parse_domain(domain))
     if as_json:
-        print_json({"domain": parse_domain(domain), "admins": list(admins)})
+        print_json({"domain": parse_domain(domain), "admins": list(admins), "rights": admins})
         return
-    for admin in admins:
-        print(safe(admin))
+    for admin, rights in admins.items():
+        limited = "" if len(rights) == len(Right) else f": {', '.join(rights)}"
+        print(safe(admin) + limited)
     if not admins:
         print(f"{domain} has no co-administrators.")
 

@@ -325,6 +325,7 @@ def _document(record: domains.DomainRecord) -> dict[str, object]:
         "max_users": definition.max_users,
         "match_full_name": definition.match_full_name,
         "admins": list(definition.admins),
+        "rights": list(definition.rights),
         "disabled": definition.disabled,
         "plain_logins": definition.plain_logins,
         "quota_messages": definition.quota_messages,

@@ -225,6 +225,8 @@ class DomainDefinition:
     """The label below `_domainkey` where the key of signed mail stands; empty: mail is not signed."""
     dkim_key: str = ""
     """PEM file of the public key; absolute."""
+    rights: tuple[str, ...] = ()
+    """Co-administrators who may do less than all, such as `unix:alice: aliases mail`; see core.permissions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,7 @@ from vmaild.core.directory import (
     Source,
 )
 from vmaild.core.findings import Finding
+from vmaild.core.permissions import Right, split_rights
 from vmaild.formats import toml
 from vmaild.formats.parsed import FormatError, is_utf8, quoted
 from vmaild.formats.size import parse_size, render_size
@@ -41,6 +42,7 @@ __all__ = [
     "parse_filter",
     "parse_language",
     "parse_principal",
+    "parse_rights",
     "parse_service_address",
     "parse_size",
     "render_definition",
@@ -181,6 +183,16 @@ def parse_principal(text: str) -> str:
     return str(address)
 
 
+def parse_rights(text: str) -> str:
+    """What a co-administrator is limited to, `unix:alice: aliases mail`. Raises FormatError."""
+    try:
+        whose, rights = split_rights(text)
+    except ValueError as error:
+        remedy = f"write PRINCIPAL: and some of {', '.join(Right)}, like 'unix:alice: aliases mail'"
+        raise FormatError(f"{quoted(text)}: {error}", remedy) from None
+    return f"{parse_principal(whose)}: {' '.join(right for right in Right if right in rights)}"
+
+
 def parse_absolute_path(text: str) -> str:
     """A path from the root on. Raises FormatError."""
     if not text.startswith("/") or "\0" in text or "\n" in text:
@@ -294,6 +306,7 @@ _KEYS: dict[str, toml.Key] = {
     "max_users": toml.number(0),
     "match_full_name": toml.flag(),
     "admins": toml.texts(parse_principal, "unix:alice"),
+    "rights": toml.texts(parse_rights, "unix:alice: aliases"),
     "disabled": toml.flag(),
     "certificate": toml.text(or_empty(parse_absolute_path)),
     "dkim_selector": toml.text(or_empty(parse_domain_name)),

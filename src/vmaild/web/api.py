@@ -6,7 +6,7 @@ Every change takes `dry_run=true` and then says what it would do.
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse, Response
@@ -131,6 +131,12 @@ class Principal(Strict):
     """`unix:alice` or `bob@va.toto.fr`."""
 
     principal: str
+
+
+class Grant(Principal):
+    """A co-administrator, with some of the rights; empty: all of them."""
+
+    rights: list[Literal["accounts", "removal", "passwords", "aliases", "mail"]] = Field(default_factory=list)
 
 
 class Plan(BaseModel):
@@ -303,9 +309,9 @@ async def remove_alias(caller: Caller, domain: Name, login: Login, dry_run: DryR
 
 
 @router.post("/domains/{domain}/admins")
-async def grant(caller: Caller, domain: Name, body: Principal, dry_run: DryRun = False) -> Plan:
-    """Name a co-administrator."""
-    return Plan(**await caller.ask("admin.grant", domain=domain, principal=body.principal, dry_run=dry_run))
+async def grant(caller: Caller, domain: Name, body: Grant, dry_run: DryRun = False) -> Plan:
+    """Name a co-administrator, or change what one may do."""
+    return Plan(**await caller.ask("admin.grant", domain=domain, **body.model_dump(), dry_run=dry_run))
 
 
 @router.delete("/domains/{domain}/admins")

@@ -14,6 +14,9 @@ from vmaild.web.visit import Visit
 
 router = APIRouter(prefix="/domains/{name}")
 
+RIGHTS = ("accounts", "removal", "passwords", "aliases", "mail")
+"""What co-administrators may be limited to; see core.permissions."""
+
 
 async def _open(request: Request, name: str) -> tuple[Visit, dict[str, Any]]:
     """The visit, and the domain that it is about. Raises Refusal."""
@@ -25,10 +28,6 @@ async def _open(request: Request, name: str) -> tuple[Visit, dict[str, Any]]:
         # Not there, or not theirs: no difference.
         raise Refusal(visit._("This page does not exist."), "", 404) from refusal
     return visit, domain
-
-
-def _said(refusal: Refusal) -> str:
-    return f"{refusal.problem}; {refusal.remedy}" if refusal.remedy else refusal.problem
 
 
 # -- accounts
@@ -75,7 +74,7 @@ async def add_account(request: Request, name: str) -> Response:
             domain=domain,
             tab="accounts",
             fields=fields,
-            problem=_said(refusal),
+            problem=visit.said(refusal),
         )
     return visit.go(f"/domains/{domain['name']}", visit._("Done:") + " " + plan["summary"])
 
@@ -130,7 +129,7 @@ async def edit_account(request: Request, name: str, login: str) -> Response:
             case "remove":
                 return await change(visit, "user.remove", fields, {"address": address}, back, dangerous=True)
     except Refusal as refusal:
-        return await _account_page(visit, domain, login, refusal.status, _said(refusal))
+        return await _account_page(visit, domain, login, refusal.status, visit.said(refusal))
     return visit.go(here)
 
 
@@ -170,7 +169,7 @@ async def write_alias(request: Request, name: str) -> Response:
             found=found,
             query="",
             tab="aliases",
-            problem=_said(refusal),
+            problem=visit.said(refusal),
             fields=fields,
         )
 
@@ -206,7 +205,12 @@ async def write_settings(request: Request, name: str) -> Response:
     except Refusal as refusal:
         shown = {**SETTINGS, **domain["settings"]}
         return visit.page(
-            "settings.html", refusal.status, domain=domain, tab="settings", settings=shown, problem=_said(refusal)
+            "settings.html",
+            refusal.status,
+            domain=domain,
+            tab="settings",
+            settings=shown,
+            problem=visit.said(refusal),
         )
 
 
@@ -224,13 +228,22 @@ async def write_admins(request: Request, name: str) -> Response:
     fields = await visit.form()
     principal = fields.get("principal", "").strip()
     verb = "admin.revoke" if fields.get("act") == "revoke" else "admin.grant"
-    values = {"domain": domain["name"], "principal": principal}
+    values: dict[str, Any] = {"domain": domain["name"], "principal": principal}
+    if verb == "admin.grant":
+        values["rights"] = [right for right in RIGHTS if fields.get(f"right_{right}")]
     try:
+        if verb == "admin.grant" and not values["rights"]:
+            raise Refusal("no right is chosen", "choose one, or revoke it all", 422)
         back = f"/domains/{domain['name']}/admins"
         return await change(visit, verb, fields, values, back, dangerous=verb == "admin.grant")
     except Refusal as refusal:
         return visit.page(
-            "admins.html", refusal.status, domain=domain, tab="admins", problem=_said(refusal), principal=principal
+            "admins.html",
+            refusal.status,
+            domain=domain,
+            tab="admins",
+            problem=visit.said(refusal),
+            principal=principal,
         )
 
 

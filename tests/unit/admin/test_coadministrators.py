@@ -63,3 +63,20 @@ def test_a_co_administrator_cannot_make_others(door_of: Callable[[str], Door]) -
     for change in (coadministrators.grant, coadministrators.revoke):
         with pytest.raises(Refused, match=r"unix:alice may not change the definition of va.toto.fr"):
             change(alice, "unix:alice", "va.toto.fr")
+
+
+def test_rights_are_written_changed_and_taken_back(door: Door, layout: Layout) -> None:
+    plan = coadministrators.grant(door, "bob@va.toto.fr", "va.toto.fr", ["mail", "aliases"])
+    assert plan.summary == "let bob@va.toto.fr manage aliases, mail of va.toto.fr"
+    assert admins(layout) == (
+        'admins = ["unix:alice", "bob@va.toto.fr"]\nrights = ["bob@va.toto.fr: aliases mail"]\n'
+    )
+    assert coadministrators.list_rights(door, "va.toto.fr")["bob@va.toto.fr"] == ["aliases", "mail"]
+    assert not coadministrators.grant(door, "bob@va.toto.fr", "va.toto.fr", ["aliases", "mail"]).changes
+    coadministrators.grant(door, "unix:alice", "va.toto.fr", ["passwords"])
+    coadministrators.grant(door, "bob@va.toto.fr", "va.toto.fr")
+    assert admins(layout) == 'admins = ["unix:alice", "bob@va.toto.fr"]\nrights = ["unix:alice: passwords"]\n'
+    coadministrators.revoke(door, "unix:alice", "va.toto.fr")
+    assert admins(layout) == 'admins = ["bob@va.toto.fr"]\n'
+    with pytest.raises(Misused, match=r"there is no right 'everything'; write PRINCIPAL: and some of accounts"):
+        coadministrators.grant(door, "bob@va.toto.fr", "va.toto.fr", ["everything"])

@@ -98,6 +98,7 @@ def test_a_domain_from_the_command_line(vmail: Vmail) -> None:
         "mail_host": "mailhost.vx.toto.fr",
         "alias_files": ["/etc/vmail/extra"],
         "admins": [],
+        "rights": [],
         "certificate": "",
         "plain_logins": True,
         "quota_messages": 500,
@@ -170,7 +171,11 @@ def test_co_administrators_are_granted_listed_and_revoked(vmail: Vmail) -> None:
     assert vmail("admin", "list", "va.toto.fr", "--json").document == {
         "domain": "va.toto.fr",
         "admins": ["bob@va.toto.fr"],
+        "rights": {"bob@va.toto.fr": ["accounts", "removal", "passwords", "aliases", "mail"]},
     }
+    assert vmail("admin", "grant", "bob@va.toto.fr", "va.toto.fr", "--right", "mail").status == 0
+    assert vmail("admin", "list", "va.toto.fr").stdout == "bob@va.toto.fr: mail\n"
+    assert vmail("admin", "grant", "bob@va.toto.fr", "va.toto.fr", "--right", "all").status == 2
     assert vmail("admin", "revoke", "bob@va.toto.fr", "va.toto.fr").status == 0
     assert vmail("admin", "list", "va.toto.fr").stdout == "va.toto.fr has no co-administrators.\n"
 

@@ -1,8 +1,22 @@
+from dataclasses import replace
+
 import pytest
 
 from vmaild.address import Address, AddressError
 from vmaild.core.directory import DomainDefinition
-from vmaild.core.permissions import Action, Actor, allowed, canonical_principal, is_simple, owns, same_principal
+from vmaild.core.permissions import (
+    Action,
+    Actor,
+    Right,
+    allowed,
+    canonical_principal,
+    is_simple,
+    outranks,
+    owns,
+    rights_of,
+    same_principal,
+    split_rights,
+)
 
 VA = DomainDefinition("va.toto.fr", admins=("unix:alice", "Bob@VA.toto.fr"))
 VB = DomainDefinition("vb.toto.fr")
@@ -31,6 +45,37 @@ def test_a_co_administrator_sees_and_manages_accounts_and_aliases_of_that_domain
 )
 def test_nobody_else_may_do_anything(principal: str) -> None:
     assert not any(allowed(Actor(principal), action, VA) for action in Action)
+
+
+def test_rights_limit_a_co_administrator() -> None:
+    limited = replace(VA, rights=("Bob@VA.toto.fr: aliases mail", "unix:carol: accounts"))
+    bob, alice, carol = Actor("bob@va.toto.fr"), Actor("unix:alice"), Actor("unix:carol")
+    may = {action for action in Action if allowed(bob, action, limited)}
+    assert may == {Action.SEE, Action.ALIASES, Action.OWN_MAIL}
+    assert rights_of("unix:alice", limited) == set(Right), "who is not limited may all"
+    assert allowed(alice, Action.REMOVAL, limited)
+    assert not any(allowed(carol, action, limited) for action in Action), "rights name nobody an administrator"
+    twice = replace(VA, rights=("unix:alice: aliases mail", "unix:alice: mail removal"))
+    assert rights_of("unix:alice", twice) == {Right.MAIL}
+
+
+@pytest.mark.parametrize("entry", ["", ":", "unix:alice", "unix:alice:", "bob@va.toto.fr: all", ": mail", "mail"])
+def test_what_names_no_right_is_a_fault(entry: str) -> None:
+    with pytest.raises(ValueError, match="right"):
+        split_rights(entry)
+
+
+def test_who_outranks_whom() -> None:
+    both = (VA, replace(VB, admins=("unix:alice",)))
+    alice, bob = Actor("unix:alice"), Actor("bob@va.toto.fr")
+    assert outranks("unix:alice", bob, (), both)
+    assert not outranks("bob@va.toto.fr", alice, (), both)
+    assert not outranks("unix:alice", alice, ("unix:alice",), both)
+    assert outranks("unix:alice", bob, ("unix:alice",), ())
+    assert not outranks("carol@va.toto.fr", bob, (), both)
+    assert not outranks("unix:alice", Actor("unix:root", site_admin=True), (), both)
+    limited = replace(VA, rights=("bob@va.toto.fr: mail",))
+    assert outranks("unix:alice", bob, (), (limited,))
 
 
 def test_an_owner_may_set_up_what_is_for_the_own_mail_only() -> None:

@@ -44,6 +44,7 @@ admins = ["unix:alice", "bob@VA.toto.fr"]
 disabled = true
 certificate = "/etc/ssl/va.pem"
 plain_logins = true
+rights = ["bob@VA.toto.fr:mail,  aliases"]
 """
 
 
@@ -80,6 +81,7 @@ def test_every_key() -> None:
         "/etc/ssl/va.pem",
         True,
         Source("d.toml"),
+        rights=("bob@va.toto.fr: aliases mail",),
     )
 
 

@@ -19,6 +19,8 @@ from vmaild.store.layout import Layout
 from vmaild.store.site import load_site
 from vmaild.web.app import create_app
 
+ALL_RIGHTS = {f"right_{name}": "yes" for name in ("accounts", "removal", "passwords", "aliases", "mail")}
+"""As the form for a new co-administrator has them."""
 HOSTS = {"va.toto.fr": "mailhost.va.toto.fr", "vb.toto.fr": "mailhost.vb.toto.fr"}
 
 

@@ -21,6 +21,8 @@ SAID_BY_THE_DESK = {
     "that took too long",
     "sign in again",
     "begin again",
+    "no right is chosen",
+    "choose one, or revoke it all",
 }
 
 

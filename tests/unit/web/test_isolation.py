@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
-from tests.unit.web.conftest import Browser
+from tests.unit.web.conftest import ALL_RIGHTS, Browser
 
 THERE = {"name": "vb.toto.fr", "domain": "vb.toto.fr", "login": "bob", "number": "1"}
 NOT_THERE = {"name": "vz.toto.fr", "domain": "vz.toto.fr", "login": "bob", "number": "1"}
@@ -79,7 +79,7 @@ def test_there_is_something_to_ask(app: FastAPI) -> None:
 
 @pytest.mark.parametrize("role", ["anonymous", "owner", "co-administrator"])
 def test_pages_of_another_domain(app: FastAPI, admin: Browser, role: str) -> None:
-    right = {"confirmed": "yes", "password": "alice-va"}
+    right = {"confirmed": "yes", "password": "alice-va", **ALL_RIGHTS}
     if role == "co-administrator":
         admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr", **right)
     browser = Browser(app)
@@ -108,7 +108,7 @@ def test_pages_of_another_domain(app: FastAPI, admin: Browser, role: str) -> Non
 @pytest.mark.parametrize("role", ["none", "forged", "bob", "co-administrator", "only va"])
 def test_operations_on_another_domain(app: FastAPI, admin: Browser, tokens: dict[str, str], role: str) -> None:
     if role == "co-administrator":
-        right = {"confirmed": "yes", "password": "alice-va"}
+        right = {"confirmed": "yes", "password": "alice-va", **ALL_RIGHTS}
         admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr", **right)
     secret = {"forged": "vmail_" + "x" * 43, "co-administrator": tokens["bob"]}.get(role) or tokens.get(role)
     browser = Browser(app)
@@ -127,6 +127,84 @@ def test_operations_on_another_domain(app: FastAPI, admin: Browser, tokens: dict
         assert answers[0][0] in {401, 404, 409}, (method, path, answers[0])
         asked += 1
     assert asked > 15
+
+
+OF_THE_RIGHTS = {
+    "accounts": {("POST", "accounts"), ("PATCH", "accounts/{login}")},
+    "removal": {("DELETE", "accounts/{login}")},
+    "passwords": {("PUT", "accounts/{login}/password")},
+    "aliases": {("PUT", "aliases/{login}"), ("DELETE", "aliases/{login}")},
+    "mail": {("PUT", "accounts/{login}/vacation"), ("PUT", "accounts/{login}/forward")},
+}
+"""Every operation that changes something and is open to co-administrators."""
+
+
+@pytest.mark.parametrize("right", OF_THE_RIGHTS)
+def test_a_co_administrator_does_what_the_right_allows_and_nothing_else(
+    app: FastAPI, admin: Browser, tokens: dict[str, str], right: str
+) -> None:
+    admin.post("/domains/va.toto.fr/new-account", login="carol", full_name="Carol", password="long enough")
+    given = {"confirmed": "yes", "password": "alice-va", f"right_{right}": "yes"}
+    granted = admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr", **given)
+    assert granted.status_code == 303
+    browser = Browser(app)
+    headers = {"authorization": f"Bearer {tokens['bob']}"}
+    here = {"domain": "va.toto.fr", "login": "carol"}
+    done = set()
+    for method, path in about_a_domain(app):
+        if not path.startswith("/api/"):
+            continue
+        body = body_for(app, method, path)
+        more = {} if body is None else {"json": body}
+        asked = filled(path, {**here, "login": "everyone"} if "/aliases/" in path else here)
+        answer = browser.send(method, asked, headers=headers, **more)
+        if method == "GET":
+            assert answer.status_code == 200, path
+        elif answer.is_success:
+            done.add((method, path.removeprefix("/api/v1/domains/{domain}").removeprefix("/")))
+        else:
+            assert (answer.status_code, "may not" in answer.json()["title"]) == (409, True), (path, answer.text)
+    assert done == OF_THE_RIGHTS[right]
+
+
+def test_the_pages_show_what_the_right_allows(app: FastAPI, admin: Browser) -> None:
+    given = {"confirmed": "yes", "password": "alice-va", "right_passwords": "yes"}
+    admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr", **given)
+    bob = Browser(app)
+    bob.log_in("bob@va.toto.fr", "bob-va")
+    account = bob.get("/domains/va.toto.fr/accounts/bob").text
+    assert 'value="password"' in account
+    assert not any(f'value="{act}"' in account for act in ("save", "suspend", "remove", "vacation", "forward"))
+    assert "new-account" not in bob.get("/domains/va.toto.fr").text
+    assert 'value="add"' not in bob.get("/domains/va.toto.fr/aliases").text
+    assert "Grant" not in bob.get("/domains/va.toto.fr/admins").text
+    shown = admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr")
+    assert (shown.status_code, "no right is chosen" in shown.text) == (422, True)
+
+
+def test_nobody_gains_rights_through_somebody_else_s_account(
+    app: FastAPI, admin: Browser, tokens: dict[str, str]
+) -> None:
+    given = {"confirmed": "yes", "password": "alice-va", **ALL_RIGHTS}
+    admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr", **given)
+    for principal in ("ghost@va.toto.fr", "carol@va.toto.fr"):
+        admin.post("/domains/vb.toto.fr/admins", act="grant", principal=principal, **given)
+    admin.post("/domains/va.toto.fr/new-account", login="carol", password="long enough", confirmed="yes")
+    browser = Browser(app)
+    headers = {"authorization": f"Bearer {tokens['bob']}"}
+    here = "/api/v1/domains/va.toto.fr/accounts"
+    password = {"password": "taken over"}
+    for method, path, body in (
+        ("PUT", f"{here}/alice/password", password),  # a site administrator
+        ("PUT", f"{here}/carol/password", password),  # who administers another domain
+        ("PATCH", f"{here}/carol", {"suspended": False}),
+        ("POST", here, {"login": "ghost", **password}),  # who would, once there is such an account
+        ("DELETE", f"{here}/alice", None),
+    ):
+        answer = browser.send(method, path, headers=headers, json=body)
+        assert (answer.status_code, "administers more than you" in answer.text) == (409, True), (path, answer.text)
+        assert "vb.toto.fr" not in answer.text
+    assert browser.send("PUT", f"{here}/bob/password", headers=headers, json=password).status_code == 200
 
 
 def test_a_token_for_reading_changes_nothing(app: FastAPI, tokens: dict[str, str]) -> None:

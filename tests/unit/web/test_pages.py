@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from fastapi import FastAPI
-from tests.unit.web.conftest import HOSTS, Browser
+from tests.unit.web.conftest import ALL_RIGHTS, HOSTS, Browser
 
 from vmaild.auth.passwords import verify
 from vmaild.store.directory import FileDirectory
@@ -160,12 +160,14 @@ def test_a_domain_from_its_first_day_to_its_last(admin: Browser, layout: Layout)
     assert 'quota = "10M"' in Path(layout.definition("new.example")).read_text()
     assert "in order" in admin.get(f"{here}/check").text
     # What is dangerous wants the password again.
-    shown = admin.post(f"{here}/admins", act="grant", principal="bob@va.toto.fr")
+    shown = admin.post(f"{here}/admins", act="grant", principal="bob@va.toto.fr", **ALL_RIGHTS)
     assert shown.status_code == 200
-    wrong = admin.post(f"{here}/admins", act="grant", principal="bob@va.toto.fr", confirmed="yes", password="no")
+    wrong = admin.post(
+        f"{here}/admins", act="grant", principal="bob@va.toto.fr", confirmed="yes", password="no", **ALL_RIGHTS
+    )
     assert wrong.status_code == 200
     assert "wrong login or password" in wrong.text
-    right = {"confirmed": "yes", "password": "alice-va"}
+    right = {"confirmed": "yes", "password": "alice-va", **ALL_RIGHTS}
     assert admin.post(f"{here}/admins", act="grant", principal="bob@va.toto.fr", **right).status_code == 303
     assert "add account ann@new.example" in admin.get(f"{here}/changes").text
     assert admin.post(account, act="remove", **right).headers["location"] == here
@@ -174,7 +176,7 @@ def test_a_domain_from_its_first_day_to_its_last(admin: Browser, layout: Layout)
 
 
 def test_a_co_administrator_sees_one_domain(app: FastAPI, admin: Browser, layout: Layout) -> None:
-    right = {"confirmed": "yes", "password": "alice-va"}
+    right = {"confirmed": "yes", "password": "alice-va", **ALL_RIGHTS}
     admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr", **right)
     bob = Browser(app)
     bob.log_in("bob@va.toto.fr", "bob-va")
