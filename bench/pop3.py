@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
+from bench.pop3_abuse import beside, refusals, tell
 from bench.pop3_load import Load, LoadFailed, Run, Work
-from bench.pop3_report import Idle, Measured, Result
+from bench.pop3_plot import Measured
+from bench.pop3_report import Idle, Result
 from bench.pop3_servers import NotUp, Server, dovecot_version, start_dovecot, start_limit, start_ours
 from bench.pop3_site import Account, Mail, lay_out, message
 
@@ -38,10 +40,12 @@ class Plan:
     """Messages of the large maildrop."""
     idle: int
     accounts: int = 200
+    refusals: int = 200
+    """Of each kind of wrong login."""
 
 
 FULL = Plan(rounds=5, seconds=1.2, many=50_000, idle=5_000)
-QUICK = Plan(rounds=1, seconds=0.8, many=50_000, idle=300)
+QUICK = Plan(rounds=1, seconds=0.8, many=50_000, idle=300, refusals=40)
 
 
 def measure(*, quick: bool, folder: Path | None, say: Callable[[str], None]) -> Result:
@@ -74,14 +78,18 @@ def _measure(plan: Plan, folder: Path | None, say: Callable[[str], None]) -> Res
         }
         works = _works(mail)
         for server in (ours, dovecot, kept):  # every password verified, every mailbox listed, every index written
-            for work in (works[1], works[3], works[-2], works[-1]):
+            for work in (works[1], works[3], works[5], works[-2], works[-1]):
                 load.run(server, work, 2.0 if len(work.accounts) > 1 else 0.2, 0.0)
         measured = []
         for work in works:
             limit = limits.get(mail.some[0] if len(work.accounts) > 1 else work.accounts[0])
+            limit = None if work.tls else limit  # it speaks none
             contestants = [ours, dovecot, kept, *([limit] if limit else [])]
             measured.append(_alternate(load, work, contestants, plan, say))
         growth = _peak(load, ours, works[-2])
+        aside = beside(load, (ours, dovecot, kept), mail, plan.rounds, plan.seconds)
+        wrong = refusals(ours, mail, plan.refusals)
+        tell(aside, wrong, say)
     return Result(
         seconds=time.monotonic() - began,
         dovecot=dovecot_version(),
@@ -89,6 +97,8 @@ def _measure(plan: Plan, folder: Path | None, say: Callable[[str], None]) -> Res
         works=measured,
         idle=idle,
         big_message_growth=growth,
+        beside=aside,
+        refusals=wrong,
         machine=described,
     )
 
@@ -97,6 +107,10 @@ def _works(mail: Mail) -> list[Work]:
     return [
         *(Work("poll", "poll", "sessions/s", number, 8, "poll", mail.some) for number in (1, 16, 64)),
         Work("light", "poll, hash at no cost", "sessions/s", 16, 0, "poll", mail.light),
+        *(
+            Work("tls", "poll over TLS, ECDSA", "sessions/s", number, 2, "poll", mail.some, tls=True)
+            for number in (1, 16, 64)
+        ),
         *(Work("fetch", "fetch 10 x 4 kB", "messages/s", number, 3, "fetch", mail.some) for number in (1, 16, 64)),
         Work("big", "RETR of 25 MB", "MB/s", 1, 1, "big", [mail.big]),
         Work("many", f"poll of {mail.many.messages:,} messages", "sessions/s", 1, 20, "poll", [mail.many]),

@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.pop3_servers import Server, machine_time
+from bench.machine import machine_time
+from bench.pop3_servers import Server
 from bench.pop3_site import ADDRESSES, Account
 
 _SOURCE = Path(__file__).parent / "pop3load.c"
@@ -36,6 +37,8 @@ class Work:
     script: str = ""
     """Of pop3load."""
     accounts: Sequence[Account] = field(default=(), repr=False)
+    tls: bool = False
+    """Whether all of it is under TLS."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +67,13 @@ class Load:
     @classmethod
     def build(cls, folder: Path) -> Load:
         """Compile it."""
-        subprocess.run(["cc", "-O2", "-o", folder / "pop3load", _SOURCE], check=True)
+        subprocess.run(["cc", "-O2", "-o", folder / "pop3load", _SOURCE, "-lssl", "-lcrypto"], check=True)
         return cls(folder)
 
     def run(self, server: Server, work: Work, seconds: float, warm_up: float) -> Run:
         """Do a work for some seconds, after some more that do not count. Raises LoadFailed."""
         cpu, (busy, total) = server.cpu(), machine_time()
-        with self._start(server, work.script, work.accounts, work.connections, seconds, warm_up) as process:
+        with self._start(server, work, seconds, warm_up) as process:
             said, complaint = process.communicate()
         if process.returncode:
             raise LoadFailed(f"{server.name}, {work.title}: {complaint.strip()}")
@@ -95,7 +98,8 @@ class Load:
     @contextmanager
     def idle(self, server: Server, accounts: Sequence[Account]) -> Iterator[float]:
         """Keep a session of each account logged in; yields the seconds that the logins took. Raises LoadFailed."""
-        with self._start(server, "idle", accounts, len(accounts), _LOGIN_TIME, 0.0) as process:
+        work = Work("idle", "idle", "sessions/s", len(accounts), 0, "idle", accounts)
+        with self._start(server, work, _LOGIN_TIME, 0.0) as process:
             assert process.stdout is not None
             assert process.stderr is not None
             try:
@@ -106,19 +110,23 @@ class Load:
             finally:
                 process.stdout.close()  # which is how it is told to end
 
-    def _start(
-        self,
-        server: Server,
-        script: str,
-        accounts: Sequence[Account],
-        connections: int,
-        seconds: float,
-        warm_up: float,
-    ) -> subprocess.Popen[str]:
-        users = self.folder / "accounts"
+    @contextmanager
+    def under_way(self, server: Server, work: Work, seconds: float) -> Iterator[None]:
+        """Do a work beside what is done meanwhile, for so many seconds at most. Raises LoadFailed."""
+        with self._start(server, work, seconds, 0.0) as process:
+            yield
+            if process.poll():
+                raise LoadFailed(f"{server.name}, {work.title}: {process.communicate()[1].strip()}")
+            process.terminate()
+
+    def _start(self, server: Server, work: Work, seconds: float, warm_up: float) -> subprocess.Popen[str]:
+        accounts = work.accounts
+        users = self.folder / f"accounts-{work.script}"
         users.write_text("".join(f"{one.login} {one.password} {one.messages} {one.octets}\n" for one in accounts))
         address = ADDRESSES[accounts[0].domain]
-        command = [self.folder / "pop3load", script, address, server.port, connections, seconds, warm_up]
+        port = server.tls_port if work.tls else server.port
+        command = [self.folder / "pop3load", work.script, address, port, work.connections, seconds, warm_up]
+        command += ["tls"] if work.tls else []
         with users.open() as source:
             return subprocess.Popen(
                 [str(word) for word in command],

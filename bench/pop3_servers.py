@@ -35,12 +35,15 @@ state_dir = {folder}/state
 log_path = {folder}/log
 protocols = pop3
 listen = {addresses}
-ssl = no
+ssl = yes
+ssl_cert = <{root}/etc/vmail/bench.pem
+ssl_key = <{root}/etc/vmail/bench.pem
 disable_plaintext_auth = no
 auth_mechanisms = plain
 auth_cache_size = 64M
 auth_cache_ttl = 1 hour
 auth_cache_verify_password_with_worker = yes
+auth_failure_delay = 0
 mail_location = maildir:{spool}/%d/%n
 mail_max_userip_connections = 0
 first_valid_uid = 1
@@ -63,7 +66,8 @@ service pop3-login {{
     port = {port}
   }}
   inet_listener pop3s {{
-    port = 0
+    port = {tls_port}
+    ssl = yes
   }}
 }}
 service pop3 {{
@@ -76,6 +80,9 @@ service auth {{
 service anvil {{
   client_limit = 16000
   {nowhere}
+  unix_listener anvil-auth-penalty {{
+    mode = 0
+  }}
 }}
 service config {{
   client_limit = 16000
@@ -85,9 +92,21 @@ service config {{
 _OURS = """\
 [pop3]
 listen = [{listen}]
+tls_listen = [{tls_listen}]
+certificate = "/etc/vmail/bench.pem"
 workers = {workers}
 [lmtp]
 listen = []
+workers = 1
+[maps]
+listen = []
+[web]
+listen = []
+[auth]
+# Else the guesses would be refused unseen, and there would be nothing to measure.
+free_failures = 1000000000
+max_failures_per_address = 1000000000
+max_failures_per_account = 1000000000
 """
 
 
@@ -103,6 +122,8 @@ class Server:
     port: int
     process: subprocess.Popen[bytes]
     log: Path
+    tls_port: int = 0
+    """0: it speaks no TLS."""
 
     def pids(self) -> list[int]:
         """All its processes, its first one before the others."""
@@ -149,16 +170,18 @@ class Server:
 
 def start_ours(mail: Mail, folder: Path) -> Server:
     """`vmail serve` on the mail's root."""
-    port = _free_port()
-    listen = ", ".join(f'"{address}:{port}"' for address in ADDRESSES.values())
-    settings = _OURS.format(listen=listen, workers=WORKERS)
+    port, tls_port = _free_ports()
+    listen, tls_listen = (
+        ", ".join(f'"{address}:{number}"' for address in ADDRESSES.values()) for number in (port, tls_port)
+    )
+    settings = _OURS.format(listen=listen, tls_listen=tls_listen, workers=WORKERS)
     (mail.root / "etc/vmail/vmail.toml").write_text(settings)
-    return _start("vmaild", port, [_VMAIL, "--root", mail.root, "serve"], folder / "vmaild.log")
+    return _start("vmaild", port, [_VMAIL, "--root", mail.root, "serve"], folder / "vmaild.log", tls_port)
 
 
 def start_dovecot(mail: Mail, folder: Path, sessions: int = 1) -> Server:
     """Debian's Dovecot on the same accounts; each process that serves a mailbox ends after so many `sessions`."""
-    port = _free_port()
+    port, tls_port = _free_ports()
     name = "Dovecot+" if sessions > 1 else "Dovecot"
     home = folder / name.lower()
     home.mkdir()
@@ -176,11 +199,12 @@ def start_dovecot(mail: Mail, folder: Path, sessions: int = 1) -> Server:
         users=users,
         nowhere=nowhere,
         port=port,
+        tls_port=tls_port,
         workers=WORKERS,
         sessions=sessions,
     )
     (home / "dovecot.conf").write_text(settings)
-    return _start(name, port, [_dovecot(), "-F", "-c", home / "dovecot.conf"], home / "log")
+    return _start(name, port, [_dovecot(), "-F", "-c", home / "dovecot.conf"], home / "log", tls_port)
 
 
 def start_limit(messages: int, content: bytes, folder: Path) -> Server:
@@ -197,13 +221,6 @@ def dovecot_version() -> str:
     return subprocess.run([_dovecot(), "--version"], capture_output=True, text=True, check=True).stdout.split()[0]
 
 
-def machine_time() -> tuple[float, float]:
-    """Seconds of all cores up to now: when they were busy (with a hypervisor's other guests, too), and in all."""
-    ticks = [int(word) for word in _read("/proc/stat").split("\n", 1)[0].split()[1:9]]
-    idle, waiting = ticks[3:5]
-    return (sum(ticks) - idle - waiting) / _TICK, sum(ticks) / _TICK
-
-
 def _dovecot() -> str:
     found = shutil.which("dovecot", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
     if found is None:
@@ -211,7 +228,7 @@ def _dovecot() -> str:
     return found
 
 
-def _start(name: str, port: int, command: Sequence[object], log: Path) -> Server:
+def _start(name: str, port: int, command: Sequence[object], log: Path, tls_port: int = 0) -> Server:
     with log.open("ab") as output:
         process = subprocess.Popen(
             [str(word) for word in command],
@@ -220,7 +237,7 @@ def _start(name: str, port: int, command: Sequence[object], log: Path) -> Server
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-    server = Server(name, port, process, log)
+    server = Server(name, port, process, log, tls_port)
     end = time.monotonic() + _PATIENCE
     while not all(_answers(address, port) for address in ADDRESSES.values()):
         if process.poll() is not None or time.monotonic() > end:
@@ -243,9 +260,15 @@ def _answers(address: str, port: int) -> bool:
         return False
 
 
-def _free_port() -> int:
+def _free_ports() -> tuple[int, int]:
+    """Two of them."""
+    first = _free_port()
+    return first, _free_port(first + 1)
+
+
+def _free_port(above: int = 0) -> int:
     """A port that is free on all addresses, below those of outgoing connections."""
-    for port in range(21000 + os.getpid() % 5000, 32000):
+    for port in range(max(above, 21000 + os.getpid() % 5000), 32000):
         try:
             for address in ADDRESSES.values():
                 socket.create_server((address, port)).close()

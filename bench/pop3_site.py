@@ -29,6 +29,8 @@ SHORT_OCTETS = 512
 MAIL_USER = "nobody"
 """Whose the mailboxes are where root runs the bench; else they are the user's own."""
 
+_GUESSED = 100
+
 _SHA512 = "$6$"
 """With its default of 5,000 rounds."""
 _TRADITIONAL = ""
@@ -71,6 +73,8 @@ class Mail:
     """With very many short ones."""
     idle: Sequence[Account]
     """With MESSAGES short ones."""
+    guessed: Sequence[Account]
+    """Whose passwords others guess; without a mailbox."""
 
     @property
     def spool(self) -> Path:
@@ -87,10 +91,12 @@ def lay_out(root: Path, accounts: int, many: int, idle: int) -> Mail:
         Account(BENCH, "big", 1, BIG_OCTETS),
         Account(BENCH, "many", many, SHORT_OCTETS),
         [Account(IDLE, f"i{number:05}", MESSAGES, SHORT_OCTETS) for number in range(idle)],
+        [Account(BENCH, f"g{number:05}", 0, 0) for number in range(_GUESSED)],
     )
     for folder in ("etc/vmail/domains", "var/spool/vmail", "var/lib/vmail/last-good", "run/vmail", "vhome"):
         (root / folder).mkdir(parents=True)
-    _write_domain(root, BENCH, [*mail.some, mail.big, mail.many], _SHA512)
+    _certify(root / "etc/vmail/bench.pem")
+    _write_domain(root, BENCH, [*mail.some, mail.big, mail.many, *mail.guessed], _SHA512)
     _write_domain(root, LIGHT, mail.light, _TRADITIONAL)
     _write_domain(root, IDLE, mail.idle, _TRADITIONAL)
     for account in (*mail.some, mail.big):
@@ -133,6 +139,15 @@ def _lines(octets: int) -> Iterator[bytes]:
         dot = b"." if number % 20 == 0 else b""
         yield (dot + _WORDS)[: length - 2] + b"\r\n"
         octets -= length
+
+
+def _certify(file: Path) -> None:
+    """A key on P-256 and a certificate for it, in one file that both servers read."""
+    command = (
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 30 -subj /CN=bench.example"
+    )
+    made = subprocess.run([*command.split(), "-keyout", "-"], capture_output=True, check=True)
+    file.write_bytes(made.stdout)
 
 
 def _write_domain(root: Path, name: str, accounts: Sequence[Account], method: str) -> None:

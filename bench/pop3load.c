@@ -1,6 +1,6 @@
 /* pop3load - keep a POP3 server busy, and measure it
  *
- * usage: pop3load SCRIPT ADDRESS PORT CONNECTIONS SECONDS WARM_UP <ACCOUNTS
+ * usage: pop3load SCRIPT ADDRESS PORT CONNECTIONS SECONDS WARM_UP [tls] <ACCOUNTS
  *
  * SCRIPT is what each session says:
  *
@@ -8,10 +8,14 @@
  *   fetch  USER, PASS, STAT, UIDL, LIST, RETR of every message, QUIT
  *   big    USER, PASS, RETR of every message, QUIT
  *   idle   USER, PASS; and then nothing, until standard output is read no longer
+ *   wrong  USER, PASS with a password that is another one each time and never right, QUIT
  *
  * ACCOUNTS are lines of LOGIN PASSWORD MESSAGES OCTETS, all messages of an account being of as many octets (as RFC
  * 1939 section 11 counts them). They are used in turn, each by one session at a time. A reply other than +OK, a STAT
  * that says other than that, a listing of other length, a message of other size: all end the program with status 1.
+ * With `wrong` it is the other way about: a login that goes well ends it.
+ *
+ * With `tls`, all of it is under TLS from the first octet on, each session with a handshake of its own: none is resumed.
  *
  * CONNECTIONS sessions are held open at any moment; when one ends, the next begins. What happens in the first WARM_UP
  * seconds is not counted, then it is counted for SECONDS. What is under way then may end, so that no maildrop stays
@@ -28,6 +32,8 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -42,10 +48,10 @@
 #include <time.h>
 #include <unistd.h>
 
-enum script { POLL, FETCH, BIG, IDLE };
+enum script { POLL, FETCH, BIG, IDLE, WRONG };
 enum step { GREETING, USER, PASS, STAT, UIDL, LIST, RETR, QUIT };
 
-static const char *const script_names[] = {"poll", "fetch", "big", "idle"};
+static const char *const script_names[] = {"poll", "fetch", "big", "idle", "wrong"};
 static const char *const step_names[] = {"greeting", "USER", "PASS", "STAT", "UIDL", "LIST", "RETR", "QUIT"};
 
 struct account {
@@ -55,6 +61,8 @@ struct account {
 
 struct session {
     int fd;
+    SSL *tls;           /* NULL: in clear */
+    bool secured;       /* its handshake is done */
     enum step step;
     int account;
     long message;       /* that RETR fetches, from 1 */
@@ -76,6 +84,7 @@ static struct account *accounts;
 static int account_count;
 static int *unused, unused_head, unused_count; /* accounts, a ring */
 static int epoll;
+static SSL_CTX *tls; /* NULL: in clear */
 static char buffer[1 << 18];
 
 static double now, measure_from, measure_until;
@@ -121,13 +130,21 @@ static void begin(struct session *session) {
         fail("bind: %s", strerror(errno));
     if (connect(fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS)
         fail("connect: %s", strerror(errno));
-    struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+    /* Under TLS it is we who begin, as soon as the connection is there. */
+    struct epoll_event event = {.events = tls ? EPOLLOUT : EPOLLIN, .data.ptr = session};
     epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event);
     *session = (struct session){.fd = fd, .step = GREETING, .account = account, .started = now};
+    if (tls) {
+        session->tls = SSL_new(tls);
+        SSL_set_fd(session->tls, fd);
+        SSL_set_connect_state(session->tls);
+    }
     open_sessions++;
 }
 
 static void end(struct session *session) {
+    SSL_free(session->tls);
+    session->tls = NULL;
     close(session->fd);
     session->fd = -1;
     unused[(unused_head + unused_count++) % account_count] = session->account;
@@ -150,7 +167,9 @@ static void say(struct session *session, const char *format, ...) {
     va_start(arguments, format);
     int length = vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
-    if (send(session->fd, line, length, MSG_NOSIGNAL) != length)
+    ssize_t sent = session->tls ? SSL_write(session->tls, line, length)
+                                : send(session->fd, line, length, MSG_NOSIGNAL);
+    if (sent != length)
         fail("%s: cannot send: %s", step_names[session->step], strerror(errno));
 }
 
@@ -164,13 +183,19 @@ static void go_on(struct session *session) {
         return;
     case USER:
         session->step = PASS;
-        say(session, "PASS %s\r\n", account->password);
+        if (script == WRONG) {
+            static unsigned long guess;
+            say(session, "PASS %lu-%s\r\n", guess++, account->password);
+        } else
+            say(session, "PASS %s\r\n", account->password);
         return;
     case PASS:
         if (script == IDLE) {
             idle_sessions++;
             return;
         }
+        if (script == WRONG)
+            goto quit;
         if (script != BIG) {
             session->step = STAT;
             say(session, "STAT\r\n");
@@ -211,7 +236,8 @@ quit:
 
 static void check_status(struct session *session) {
     const struct account *account = &accounts[session->account];
-    if (strncmp(session->line, "+OK", 3))
+    bool refused = script == WRONG && session->step == PASS;
+    if (strncmp(session->line, refused ? "-ERR" : "+OK", refused ? 4 : 3))
         fail("%s of %s: %.*s", step_names[session->step], account->login, (int)strcspn(session->line, "\r\n"),
              session->line);
     if (session->step == STAT) {
@@ -259,10 +285,32 @@ static ssize_t take_lines(struct session *session, const char *data, size_t size
 
 static bool is_multiline(enum step step) { return step == UIDL || step == LIST || step == RETR; }
 
-static void receive(struct session *session) {
-    ssize_t size = recv(session->fd, buffer, sizeof buffer, 0);
+/* As recv(2), through TLS where there is TLS; -1 with EAGAIN: nothing now. */
+static ssize_t take(struct session *session) {
+    if (!session->tls)
+        return recv(session->fd, buffer, sizeof buffer, 0);
+    int result = session->secured ? SSL_read(session->tls, buffer, sizeof buffer) : SSL_do_handshake(session->tls);
+    if (result > 0 && !session->secured) {
+        session->secured = true;
+        result = SSL_read(session->tls, buffer, sizeof buffer);
+    }
+    if (result > 0)
+        return result;
+    switch (SSL_get_error(session->tls, result)) {
+    case SSL_ERROR_WANT_READ:
+        errno = EAGAIN;
+        return -1;
+    case SSL_ERROR_SSL:
+        fail("TLS: %s", ERR_error_string(ERR_get_error(), NULL));
+    }
+    return result;
+}
+
+/* Take what has come; whether there may be more at once. */
+static bool receive(struct session *session) {
+    ssize_t size = take(session);
     if (size < 0 && errno == EAGAIN)
-        return;
+        return false;
     if (size <= 0)
         fail("%s of %s: %s", step_names[session->step], accounts[session->account].login,
              size ? strerror(errno) : "connection closed");
@@ -278,7 +326,7 @@ static void receive(struct session *session) {
         session->length += length;
         session->line[session->length] = 0;
         if (!feed)
-            return;
+            return true;
         check_status(session);
         session->length = 0;
         data += length;
@@ -292,7 +340,7 @@ static void receive(struct session *session) {
     if (session->multiline) {
         ssize_t taken = take_lines(session, data, size);
         if (taken < 0)
-            return;
+            return true;
         check_listing(session);
         session->multiline = false;
         size -= taken;
@@ -300,6 +348,7 @@ static void receive(struct session *session) {
     if (size)
         fail("%s: %zd octets that nobody asked for", step_names[session->step], size);
     go_on(session);
+    return session->tls != NULL; /* NULL, too: at its end */
 }
 
 /* -- the whole */
@@ -341,11 +390,12 @@ static void hold(void) {
 }
 
 int main(int count, char **arguments) {
-    if (count != 7) {
-        fputs("usage: pop3load poll|fetch|big|idle ADDRESS PORT CONNECTIONS SECONDS WARM_UP <ACCOUNTS\n", stderr);
+    if (count != 7 && !(count == 8 && !strcmp(arguments[7], "tls"))) {
+        fputs("usage: pop3load poll|fetch|big|idle|wrong ADDRESS PORT CONNECTIONS SECONDS WARM_UP [tls] <ACCOUNTS\n",
+              stderr);
         return 64;
     }
-    while (script < IDLE && strcmp(arguments[1], script_names[script]))
+    while (script < WRONG && strcmp(arguments[1], script_names[script]))
         script++;
     server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(atoi(arguments[3]))};
     if (inet_pton(AF_INET, arguments[2], &server.sin_addr) != 1)
@@ -353,6 +403,11 @@ int main(int count, char **arguments) {
     int connections = atoi(arguments[4]), begun = 0;
     double seconds = atof(arguments[5]), warm_up = atof(arguments[6]);
     read_accounts();
+    signal(SIGPIPE, SIG_IGN);
+    if (count == 8) {
+        tls = SSL_CTX_new(TLS_client_method());
+        SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+    }
 
     struct session *sessions = calloc(connections, sizeof *sessions);
     epoll = epoll_create1(EPOLL_CLOEXEC);
@@ -368,7 +423,13 @@ int main(int count, char **arguments) {
         now = clock_now();
         for (int i = 0; i < ready; i++) {
             struct session *session = events[i].data.ptr;
-            receive(session);
+            if (events[i].events & EPOLLOUT) {
+                struct epoll_event event = {.events = EPOLLIN, .data.ptr = session};
+                epoll_ctl(epoll, EPOLL_CTL_MOD, session->fd, &event);
+            }
+            /* What TLS has read of a record no epoll tells of: take all of it. */
+            while (receive(session) && session->tls)
+                ;
             if (session->fd < 0 && now < measure_until)
                 begin(session);
         }
