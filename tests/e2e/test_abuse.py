@@ -6,6 +6,7 @@ All on loopback, where every address of 127.0.0.0/8 may stand for another client
 from __future__ import annotations
 
 import json
+import os
 import re
 import socket
 import statistics
@@ -247,3 +248,17 @@ def test_who_says_nothing_is_logged_out_and_nothing_is_deleted(serve: Serve) -> 
         assert 2.5 < time.monotonic() - talked < 20
     assert totals(root)["closed_silent"] == 2
     assert len(root.stored("bob@va.toto.fr")) == 1
+
+
+def test_hashing_has_only_what_others_leave_of_the_processor(serve: Serve) -> None:
+    server = serve()
+    assert log_in(server.root, GUESSER, "bob", "guess")[0] == WRONG
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    nice = {
+        os.getpriority(os.PRIO_PROCESS, int(thread.name))
+        for pid in server.workers()
+        for thread in Path(f"/proc/{pid}/task").iterdir()
+    }
+    assert nice == {ours, min(ours + 10, 19)}
+    for pid in server.workers():
+        assert os.getpriority(os.PRIO_PROCESS, pid) == ours, "the event loop's own thread"

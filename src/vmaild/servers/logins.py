@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from vmaild.address import AddressError, canonical_domain, fold
@@ -27,6 +29,8 @@ log = logging.getLogger("vmaild.login")
 
 MAX_CHECKS = 256
 """Passwords waiting to be checked; beyond it a client is told to come again."""
+_NICE = 10
+"""What hashing adds to its nice value: next to an event loop that has work, it gets a tenth of a core."""
 
 WRONG = LoginRefused(ResponseCode.AUTH, "wrong login or password")
 TRY_LATER = LoginRefused(ResponseCode.SYS_TEMP, "cannot look you up now, try again later")
@@ -195,3 +199,15 @@ def split_login(login: str, domain: str | None) -> tuple[str, str]:
         return name, canonical_domain(named)
     except AddressError:
         return name, ""
+
+
+def hashing_threads() -> ThreadPoolExecutor:
+    """Threads for hashes. They have what others leave of the processor: guesses must hold up nobody who is in."""
+    return ThreadPoolExecutor(max(2, os.cpu_count() or 1), "hash", _give_way)
+
+
+def _give_way() -> None:
+    """For this thread alone, as Linux has it (setpriority(2))."""
+    thread = threading.get_native_id()
+    # To less than what the process has already, it could not go.
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)

@@ -30,7 +30,7 @@ from vmaild.delivery.outside import outside
 from vmaild.protocol.lmtp import Dialect
 from vmaild.servers.board import Board, Row
 from vmaild.servers.lmtpd import LmtpService
-from vmaild.servers.logins import Logins
+from vmaild.servers.logins import Logins, hashing_threads
 from vmaild.servers.maps import MapService
 from vmaild.servers.pop3d import Pop3Service
 from vmaild.servers.reception import Reception
@@ -174,7 +174,7 @@ def pop3_service(layout: Layout, site: Site, directory: FileDirectory, shared: S
     mine = shared.board.row(row)
     logins = Logins(
         directory,
-        ThreadPoolExecutor(max(2, os.cpu_count() or 1), "hash"),
+        hashing_threads(),
         Throttle(shared.failures, site.auth),
         mine,
         VerifiedPasswords() if site.auth.cache else None,
