@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import statistics
 import sys
 import time
@@ -44,6 +45,26 @@ def look_up(root: str, recipient: str) -> Found:
 def _routed(directory: FileDirectory, address: object) -> None:
     decided = route(directory, address)  # type: ignore[arg-type]
     assert isinstance(decided, Accepted), decided
+
+
+def routing(root: str, domains: str, accounts: str) -> Found:
+    """Route every account of every domain, and then, all being known, any of them for two seconds."""
+    directory = FileDirectory(Layout(root))
+    before = memory().private
+    addresses = [
+        parse_address(f"u{account:06d}@{roots.domain(number)}")
+        for number in range(int(domains))
+        for account in range(int(accounts))
+    ]
+    random.Random(1).shuffle(addresses)
+    for address in addresses:
+        _routed(directory, address)
+    count, started, used = 0, time.perf_counter(), time.process_time()
+    while time.perf_counter() - started < 2:
+        for address in addresses[count % len(addresses) : count % len(addresses) + 1000]:
+            _routed(directory, address)
+            count += 1
+    return {"rate": count / (time.process_time() - used), "memory": memory().private - before}
 
 
 def touch_all(root: str, seconds: str) -> Found:
@@ -171,7 +192,7 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
 
 
 PROBES: dict[str, Callable[..., Found]] = {
-    probe.__name__: probe for probe in (look_up, touch_all, pause, accounts, maildrop)
+    probe.__name__: probe for probe in (look_up, routing, touch_all, pause, accounts, maildrop)
 }
 
 if __name__ == "__main__":
