@@ -51,7 +51,8 @@ class Bind:
 
     def dig(self, *question: str) -> list[str]:
         command = ["dig", f"-p{self.port}", "@127.0.0.1", "+short", "+tries=1", *question]
-        return subprocess.run(command, text=True, capture_output=True, check=False).stdout.split("\n")[:-1]
+        said = subprocess.run(command, text=True, capture_output=True, check=False).stdout.split("\n")[:-1]
+        return [line for line in said if not line.startswith(";")]
 
 
 def write_conf(path: Path, zones: Path, port: int) -> None:

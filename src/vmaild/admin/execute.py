@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect, RunProgram, Step
+from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect, RunProgram, Step, UpdateZone
 from vmaild.admin.refusal import Refused
 from vmaild.store.atomic import fsync_folder, make_folders, remove_durably, write_atomically
 from vmaild.store.messages import Mailbox, MessageStore
@@ -38,6 +38,8 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
             shutil.rmtree(path)
         case RunProgram(argv):
             _run(argv)
+        case UpdateZone(send=send):
+            send()
         case _:
             pass
     return step

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import re
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -106,7 +107,22 @@ class RunProgram:
         return shlex.join(self.argv)
 
 
-Step = FileEdit | MailEffect | HomeEffect | RunProgram
+@dataclass(frozen=True, slots=True)
+class UpdateZone:
+    """Records of one zone at a name server, changed all or none (RFC 2136)."""
+
+    zone: str
+    server: str
+    lines: tuple[str, ...]
+    """What is taken out and put in, as a diff has it."""
+    send: Callable[[], None] = field(repr=False, compare=False)
+    """Does it. Raises Refused."""
+
+    def __str__(self) -> str:
+        return f"update zone {self.zone} at {self.server}"
+
+
+Step = FileEdit | MailEffect | HomeEffect | RunProgram | UpdateZone
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +153,8 @@ class Plan:
     @property
     def changes(self) -> bool:
         """Whether there is anything to do at all."""
-        return any(isinstance(step, FileEdit | RunProgram) or step.mail is not Mail.KEEP for step in self.steps)
+        stored = (MailEffect, HomeEffect)
+        return any(not isinstance(step, stored) or step.mail is not Mail.KEEP for step in self.steps)
 
     @property
     def edits(self) -> tuple[FileEdit, ...]:
@@ -147,4 +164,9 @@ class Plan:
     @property
     def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram, ...]:
         """What becomes of stored mail and homes, and programs that are run."""
-        return tuple(step for step in self.steps if not isinstance(step, FileEdit))
+        return tuple(step for step in self.steps if not isinstance(step, FileEdit | UpdateZone))
+
+    @property
+    def updates(self) -> tuple[UpdateZone, ...]:
+        """What is changed in zones that a name server keeps."""
+        return tuple(step for step in self.steps if isinstance(step, UpdateZone))

@@ -8,6 +8,7 @@ import typer
 
 from vmaild.admin import dns as room
 from vmaild.admin.dns_export import export_octodns
+from vmaild.admin.dns_update import update_dns
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
@@ -124,6 +125,19 @@ def export(
     """
     zones = [parse_domain(each) for each in zone or ()]
     plan = export_octodns(open_door(root_of(context)), octodns, zones, dry_run=dry_run)
+    print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(epilog=examples("vmail dns update va.toto.fr --dry-run", "vmail dns update va.toto.fr"))
+def update(context: typer.Context, domain: Domain, dry_run: DryRun = False, as_json: Json = False) -> None:
+    """Bring the records of a domain to the name server, by dynamic update (RFC 2136).
+
+    The server and the file of the key that signs (TSIG) are update_server and update_key in [dns] of vmail.toml.
+    Taken out are only records that were put in like this. A record that contradicts one of somebody else is left
+    away, with a warning; if somebody changes a zone between the look and the update, nothing of it is changed. A
+    domain that is no longer defined loses its records. A dry run asks the server, and shows the difference.
+    """
+    plan = update_dns(open_door(root_of(context)), parse_domain(domain), dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 

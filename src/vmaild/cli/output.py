@@ -117,6 +117,10 @@ def _print_parts(plan: Plan, *, files: bool) -> None:
     for effect in plan.effects:
         prefix = "run " if isinstance(effect, RunProgram) else ""
         out.print(f"  {prefix}{safe(str(effect))}")
+    for update in plan.updates:
+        out.print(f"  {safe(str(update))}")
+        for line in update.lines:
+            out.print(f"    {safe(line)}", style={"+": "green", "-": "red"}[line[0]])
     if plan.rerouted:
         print()
         rows = [(each.address, each.before, each.after) for each in plan.rerouted[:SHOWN_ROUTES]]
@@ -142,6 +146,9 @@ def plan_document(plan: Plan, *, dry_run: bool) -> dict[str, object]:
         "mail": [_effect(effect) for effect in plan.effects if not isinstance(effect, RunProgram)],
         "rerouted": [
             {"address": each.address, "before": each.before, "after": each.after} for each in plan.rerouted
+        ],
+        "updates": [
+            {"zone": each.zone, "server": each.server, "lines": list(each.lines)} for each in plan.updates
         ],
         "warnings": list(plan.warnings),
     }

@@ -210,6 +210,12 @@ class DnsSettings:
     named_conf: str = "/etc/bind/named.conf"
     reload: bool = False
     """Whether rndc tells BIND of each zone that was written."""
+    update_server: str = ""
+    """The primary that takes dynamic updates (RFC 2136), `192.0.2.53:53`; empty: none does."""
+    update_key: str = ""
+    """The file of the key that signs them, as tsig-keygen writes it; absolute."""
+    update_key_name: str = ""
+    """Which key of that file; empty: the only one."""
 
 
 @dataclass(frozen=True, slots=True)

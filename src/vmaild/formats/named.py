@@ -65,6 +65,29 @@ class NamedConfiguration:
         return tuple(zone for zone in fitting if len(zone.name) == longest)
 
 
+@dataclass(frozen=True, slots=True)
+class NamedKey:
+    """One key statement: a secret that two sides share (TSIG, RFC 8945)."""
+
+    name: str
+    """Lower case, without the final dot."""
+    algorithm: str
+    """As `hmac-sha256`."""
+    secret: str = field(repr=False)
+    """Base64."""
+
+
+def parse_keys(text: str) -> tuple[NamedKey, ...]:
+    """The keys of a file as tsig-keygen(8) writes it; what is damaged is left away."""
+    found = []
+    for statement in _parse(text):
+        values = {each.words[0]: each.words[1] for each in statement.block if len(each.words) > 1}
+        match statement.words:
+            case ["key", name] if {"algorithm", "secret"} <= values.keys():
+                found.append(NamedKey(_name(name), _name(values["algorithm"]), values["secret"]))
+    return tuple(found)
+
+
 _LOCAL = ("localhost", "local", "localdomain")
 
 

@@ -126,7 +126,7 @@ def parse_network(text: str) -> str:
     return str(mapped or network.network_address)
 
 
-def _resolver(text: str) -> str:
+def _name_server(text: str) -> str:
     """An address, with a port or without. Raises FormatError."""
     import ipaddress  # noqa: PLC0415  as in _host
 
@@ -204,6 +204,12 @@ def _txt(text: str) -> str:
     if not text.isascii() or not text.isprintable():
         raise FormatError(f"{quoted(text)} cannot stand in a TXT record", "write it in ASCII, on one line")
     return text
+
+
+def _key_name(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,253}", text):
+        raise FormatError(f"{quoted(text)} cannot be the name of a key", "write it as the key's file has it")
+    return text.lower().removesuffix(".")
 
 
 def _report_place(text: str) -> str:
@@ -296,9 +302,12 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "tlsa": toml.flag(),
         "autoconfig": toml.flag(),
         "submission": toml.number(0),
-        "resolver": toml.text(or_empty(_resolver)),
+        "resolver": toml.text(or_empty(_name_server)),
         "named_conf": toml.text(parse_absolute_path),
         "reload": toml.flag(),
+        "update_server": toml.text(or_empty(_name_server)),
+        "update_key": toml.text(or_empty(parse_absolute_path)),
+        "update_key_name": toml.text(or_empty(_key_name)),
     },
 }
 _SETTINGS: dict[str, Callable[..., object]] = {

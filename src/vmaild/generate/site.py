@@ -133,6 +133,9 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         ),
         "named_conf": ("/etc/bind/named.conf", "The configuration of BIND, which tells where its zone files are."),
         "reload": (False, "Whether 'rndc reload ZONE' is run for each zone that was written."),
+        "update_server": ("", 'The primary that takes dynamic updates: "192.0.2.53"; for vmail dns update.'),
+        "update_key": ("", "The file of the key that signs them, made by tsig-keygen; nobody else may read it."),
+        "update_key_name": ("", "Which key of that file; empty: the only one."),
     },
     "metrics": {
         "listen": ([], "Where figures for a monitoring system are to be had."),

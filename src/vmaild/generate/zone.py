@@ -81,10 +81,10 @@ def edited_zone(
     by_hand = _parsed(_without_block(text if included is None else included, domain), origin)
     wanted, conflicts = [], []
     for record in records:
-        conflict = _conflict(by_hand, record)
+        conflict = conflict_of(by_hand, record)
         if conflict:
             conflicts.append(conflict)
-        elif not _stands(by_hand, record):
+        elif not stands(by_hand, record):
             wanted.append(record)
     after = _with_block(rest, text, domain, wanted)
     if after == text:
@@ -178,14 +178,15 @@ def _rdatasets(zone: dns.zone.Zone, name: str) -> Iterator[dns.rdataset.Rdataset
     yield from node if node is not None else ()
 
 
-def _stands(zone: dns.zone.Zone, record: Record) -> bool:
+def stands(zone: dns.zone.Zone, record: Record) -> bool:
+    """Whether a record is in a zone, whatever its TTL."""
     wanted = dns.rdataset.from_text("IN", record.type, record.ttl, record.rdata)
     return any(found.rdtype == wanted.rdtype and wanted[0] in found for found in _rdatasets(zone, record.name))
 
 
-def _conflict(zone: dns.zone.Zone, record: Record) -> str:
+def conflict_of(zone: dns.zone.Zone, record: Record) -> str:
     """What forbids a record of ours; empty: nothing does."""
-    if _stands(zone, record):
+    if stands(zone, record):
         return ""
     wanted = dns.rdataset.from_text("IN", record.type, record.ttl, record.rdata)
     for found in _rdatasets(zone, record.name):

@@ -87,6 +87,10 @@ class Layout:
         """Copies of the definitions as they were last understood."""
         return self.path("/var/lib/vmail/last-good")
 
+    def published(self, domain: str) -> str:
+        """Which records of a domain dynamic updates have put into DNS."""
+        return self.path(f"/var/lib/vmail/published/{domain}")
+
     @property
     def run(self) -> str:
         """Sockets, locks, pid files."""

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from vmaild.formats.named import NamedZone, parse_named
+from vmaild.formats.named import NamedKey, NamedZone, parse_keys, parse_named
 
 CONF = """
 // zone "no.example" { type master; file "x"; };
@@ -50,3 +50,15 @@ def test_damage_and_circles_end() -> None:
     looped = parse_named("/x", {"/x": 'include "/x"; zone "a.example" { type master; '}.get)
     assert "/x" in looped.unread
     assert "a.example" in looped.domains()
+
+
+def test_keys_as_tsig_keygen_writes_them_and_nothing_of_them_is_shown() -> None:
+    text = """# for updates
+    key "VMaild." { algorithm HMAC-SHA256; secret "c2VjcmV0"; };
+    key plain { secret "eA=="; algorithm hmac-sha512; };
+    key "damaged" { algorithm hmac-sha256; };
+    server 192.0.2.1 { keys { plain; }; };
+    """
+    found = parse_keys(text)
+    assert found == (NamedKey("vmaild", "hmac-sha256", "c2VjcmV0"), NamedKey("plain", "hmac-sha512", "eA=="))
+    assert "c2VjcmV0" not in repr(found)
