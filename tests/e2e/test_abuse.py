@@ -12,9 +12,11 @@ import socket
 import statistics
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from tests import served as machinery
@@ -224,7 +226,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     script = tmp_path / "vmail"
     script.write_text(
         f"#!{sys.executable}\nfrom vmaild.cli.main import main\nfrom vmaild.servers import pop3d, worker\n"
-        "pop3d.LOGIN_TIME, pop3d.AUTOLOGOUT, worker._SWEEP = 1.0, 3.0, 0.1\nmain()\n"
+        "pop3d.LOGIN_TIME, pop3d.LOGIN_PATIENCE, pop3d.AUTOLOGOUT, worker._SWEEP = 1.0, 4.0, 3.0, 0.1\nmain()\n"
     )
     script.chmod(0o755)
     monkeypatch.setattr(machinery, "COMMANDS", tmp_path)
@@ -248,6 +250,46 @@ def test_who_says_nothing_is_logged_out_and_nothing_is_deleted(serve: Serve) -> 
         assert 2.5 < time.monotonic() - talked < 20
     assert totals(root)["closed_silent"] == 2
     assert len(root.stored("bob@va.toto.fr")) == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_who_talks_but_does_not_log_in_is_sent_away(serve: Serve) -> None:
+    root = serve().root
+    with From(GUESSER, root) as stranger, From(NEIGHBOUR, root) as session:
+        started = time.monotonic()
+        assert session.log_in("bob", "bob-va").startswith("+OK")
+        while stranger.ask("USER bob").startswith("+OK"):
+            assert session.ask("NOOP").startswith("+OK")
+            time.sleep(0.5)
+            assert time.monotonic() - started < 20
+        assert time.monotonic() - started >= 3.9
+        assert session.ask("NOOP").startswith("+OK"), "who has logged in may stay"
+
+
+def test_a_client_that_asks_without_end_holds_up_nobody(serve: Serve) -> None:
+    root = serve().root
+    assert send(root, b"Subject: first\r\n\r\n", "alice@va.toto.fr")[0].startswith("250")
+    mailbox = root.mailbox("alice@va.toto.fr") / "cur"
+    (mailbox / "1700000000.M000000P1.x,S=3,W=4:2,S").write_bytes(b"x\n\n")
+    for number in range(1, 20_000):
+        os.link(
+            mailbox / "1700000000.M000000P1.x,S=3,W=4:2,S", mailbox / f"1700000000.M{number:06}P1.x,S=3,W=4:2,S"
+        )
+    with From(GUESSER, root) as greedy, ExitStack() as stack:
+        others = [stack.enter_context(From(NEIGHBOUR, root)) for _ in range(12)]  # at both workers
+        assert greedy.log_in("alice", "alice-va").startswith("+OK")
+        reader = Thread(target=lambda: deque(iter(lambda: greedy.socket.recv(1 << 20), b""), 0))
+        reader.start()
+        greedy.socket.sendall(b"LIST\r\n" * 10_000)  # a minute of work, all of it in one piece
+        waits = []
+        for _ in range(20):
+            for other in others:
+                asked = time.monotonic()
+                assert other.ask("USER bob").startswith("+OK")
+                waits.append(time.monotonic() - asked)
+        greedy.socket.shutdown(socket.SHUT_RDWR)
+        reader.join()
+    assert max(waits) < 2
 
 
 def test_hashing_has_only_what_others_leave_of_the_processor(serve: Serve) -> None:

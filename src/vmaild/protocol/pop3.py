@@ -165,6 +165,7 @@ class Connection:
         "_peer_closed",
         "_question",
         "_reading",
+        "_refused_logins",
         "_settings",
         "_state",
         "_tls",
@@ -184,7 +185,7 @@ class Connection:
         self._domain = domain
         self._version = version
         self._settings = settings
-        self._bad_commands = 0
+        self._bad_commands = self._refused_logins = 0
         self._lines = LineBuffer(_MAX_LINE)
         greeting = _greeting(domain, version)
         self._output = [greeting]
@@ -626,6 +627,9 @@ class Connection:
 
     def _refuse_login(self, refused: LoginRefused) -> None:
         self._refuse(refused.text, code=refused.code)
+        self._refused_logins += 1
+        if self._refused_logins >= self._settings.max_refused_logins:
+            self._close(CloseReason.REFUSED_LOGINS)
 
     def _open_maildrop(self, opened: MaildropOpened) -> None:
         if len(opened.sizes) != len(opened.uids):

@@ -37,6 +37,8 @@ class Settings:
     """Days for which messages are kept at least (RFC 2449 section 6.7); None: for ever."""
     max_bad_commands: int = 10
     """So many in a row are borne, the last of them closes the connection."""
+    max_refused_logins: int = 10
+    """So many in all, the last of them closes the connection."""
 
     def __post_init__(self) -> None:
         if unknown := set(self.mechanisms) - set(MECHANISMS):

@@ -44,6 +44,7 @@ class CloseReason(Enum):
     QUIT = "QUIT"
     PEER_CLOSED = "the client closed the connection"
     BAD_COMMANDS = "too many bad commands"
+    REFUSED_LOGINS = "too many refused logins"
     BROKEN_MESSAGE = "a message could not be read to its end"
     CLOSED_BY_US = "closed by the server"
 

@@ -43,6 +43,7 @@ class Metric(IntEnum):
     CLOSED_QUIT = auto()
     CLOSED_BY_CLIENT = auto()
     CLOSED_BAD_COMMANDS = auto()
+    CLOSED_REFUSED_LOGINS = auto()
     CLOSED_BROKEN_MESSAGE = auto()
     CLOSED_SILENT = auto()
     """Autologout."""
@@ -67,6 +68,7 @@ CLOSED: Mapping[CloseReason, Metric] = {
     CloseReason.QUIT: Metric.CLOSED_QUIT,
     CloseReason.PEER_CLOSED: Metric.CLOSED_BY_CLIENT,
     CloseReason.BAD_COMMANDS: Metric.CLOSED_BAD_COMMANDS,
+    CloseReason.REFUSED_LOGINS: Metric.CLOSED_REFUSED_LOGINS,
     CloseReason.BROKEN_MESSAGE: Metric.CLOSED_BROKEN_MESSAGE,
     CloseReason.CLOSED_BY_US: Metric.CLOSED_BY_SERVER,
 }

@@ -50,6 +50,7 @@ FAMILIES = (
             "quit": Metric.CLOSED_QUIT,
             "client": Metric.CLOSED_BY_CLIENT,
             "bad_commands": Metric.CLOSED_BAD_COMMANDS,
+            "refused_logins": Metric.CLOSED_REFUSED_LOGINS,
             "broken_message": Metric.CLOSED_BROKEN_MESSAGE,
             "silent": Metric.CLOSED_SILENT,
             "server": Metric.CLOSED_BY_SERVER,

@@ -63,10 +63,14 @@ AUTOLOGOUT = 600.0
 """Seconds of silence (RFC 1939 section 3: at least ten minutes)."""
 LOGIN_TIME = 60.0
 """Seconds of silence before a login."""
+LOGIN_PATIENCE = 180.0
+"""Seconds in which a login has to be there, however busily its client talks."""
 HANDSHAKE_TIME = 30.0
 """Seconds for a TLS handshake."""
 _WHOLE = 256 * 1024
 """Octets up to which a message is read and sent in one piece; also the piece of a larger one."""
+TURN = 0.005
+"""Seconds that a session may keep the event loop for what its client has asked; then others have their turn."""
 _FEW = 64
 """Deletions that are carried out at once rather than in a thread."""
 
@@ -121,8 +125,10 @@ class Pop3Service:
         """Close what has been silent for too long; called every few seconds."""
         now = time.monotonic()
         for session in list(self.sessions):
-            limit = LOGIN_TIME if session.state is State.AUTHORIZATION else AUTOLOGOUT
-            if now - session.active > limit and not session.working:
+            outside = session.state is State.AUTHORIZATION
+            silent = now - session.active > (LOGIN_TIME if outside else AUTOLOGOUT)
+            late = outside and now - session.began > LOGIN_PATIENCE
+            if (silent or late) and not session.working:
                 session.end(Metric.CLOSED_SILENT)
 
     def drain(self, *, now: bool) -> None:
@@ -161,8 +167,8 @@ class Pop3Session(asyncio.Protocol):
 
     __slots__ = (
         "_arrival", "_client", "_core", "_deleted", "_domain", "_file", "_gone", "_mailbox",
-        "_maildrop", "_messages", "_octets", "_private", "_reading", "_slot", "_tls", "_transport",
-        "_why", "_writable", "active", "service", "working",
+        "_maildrop", "_messages", "_octets", "_private", "_queued", "_reading", "_slot", "_tls", "_transport",
+        "_why", "_writable", "active", "began", "service", "working",
     )  # fmt: skip
 
     def __init__(self, service: Pop3Service, arrival: Arrival | None = None) -> None:
@@ -182,7 +188,8 @@ class Pop3Session(asyncio.Protocol):
         self._messages = self._octets = self._deleted = 0
         self._reading = self._writable = True
         self._gone = False
-        self.active = time.monotonic()
+        self._queued = False  # our turn is over, and the next one is to come
+        self.active = self.began = time.monotonic()
         self.working = False
         """Whether a thread, a delay or a handshake is to be waited for."""
 
@@ -227,9 +234,7 @@ class Pop3Session(asyncio.Protocol):
         """Go on where pause_writing stopped."""
         self._writable = True
         self.active = time.monotonic()
-        if self._file is not None:
-            self._send_more()
-        self._pump()
+        self._go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Delete nothing, let the next session in."""
@@ -257,6 +262,7 @@ class Pop3Session(asyncio.Protocol):
             self._transport.abort()  # a client that does not read would keep us for ever
             return
         self._core.close(text, ResponseCode.SYS_TEMP)
+        self._queued = False
         self._pump()
 
     # -- the beginning
@@ -336,9 +342,10 @@ class Pop3Session(asyncio.Protocol):
     # -- inside
 
     def _pump(self) -> None:
-        """Carry events out until there is none, then send what there is to say."""
+        """Carry events out until there is none or the turn is over, then send what there is to say."""
         core, transport = self._core, self._transport
-        while self._writable:
+        over = time.monotonic() + TURN
+        while self._writable and not self._queued:
             event = core.next_event()
             if isinstance(event, Wait):
                 data = core.data_to_send()
@@ -354,10 +361,30 @@ class Pop3Session(asyncio.Protocol):
                     return
             else:
                 self._carry_out(core, event)
+            if time.monotonic() > over:
+                self._queue()
         reading = core.data_wanted and self._writable
         if reading != self._reading and not transport.is_closing():
             self._reading = reading
             (transport.resume_reading if reading else transport.pause_reading)()
+
+    def _queue(self) -> None:
+        """Let others have their turn first: a client that reads as fast as we write is never waited for."""
+        if not self._queued:
+            self._queued = True
+            asyncio.get_running_loop().call_soon(self._next_turn)
+
+    def _next_turn(self) -> None:
+        if self._queued and not self._gone:
+            self._queued = False
+            self.active = time.monotonic()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Go on where there was no room to write, or no time."""
+        if self._file is not None and not self._queued:
+            self._send_more()
+        self._pump()
 
     def _start_tls(self, core: Connection) -> bool:
         """Answer STLS; whether the dialogue goes on in clear."""
@@ -495,7 +522,11 @@ class Pop3Session(asyncio.Protocol):
         """Send a large message as fast as the client takes it, a piece in memory at a time."""
         core, file = self._core, self._file
         assert file is not None
+        over = time.monotonic() + TURN
         while self._writable and core.content_wanted:
+            if time.monotonic() > over:
+                self._queue()
+                return
             try:
                 piece = file.read(_WHOLE)
             except OSError as failure:
