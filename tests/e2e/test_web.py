@@ -190,6 +190,7 @@ def test_every_page_is_fit_for_everybody(
         "/domains/va.toto.fr",
         "/domains/va.toto.fr/new-account",
         "/domains/va.toto.fr/accounts/bob",
+        "/domains/va.toto.fr/import",
         "/domains/va.toto.fr/aliases",
         "/domains/va.toto.fr/settings",
         "/domains/va.toto.fr/admins",
@@ -258,6 +259,43 @@ def test_a_co_administrator_s_day(web: Served, chromium: Browser, language: str,
     page.click("form[action='/account/vacation'] button.primary")
     page.wait_for_selector(".flash")
     assert page.locator("form[action='/account/vacation'] .tag").is_visible()
+    context.close()
+
+
+@pytest.mark.parametrize(("language", "javascript"), [("en", True), ("fr", False)])
+def test_a_list_of_accounts(
+    web: Served, chromium: Browser, tmp_path: Path, language: str, javascript: bool
+) -> None:
+    base = f"http://127.0.0.1:{web.root.web}"
+    context = chromium.new_context(
+        locale=language,
+        java_script_enabled=javascript,
+        viewport={"width": 390, "height": 800},
+        bypass_csp=True,  # for axe; a route would lose the file
+    )
+    page = context.new_page()
+    people = "".join(f"{language}{number};P. {number};quite a secret\n" for number in range(60))
+    file = tmp_path / "people.csv"
+    file.write_text(f"\ufefflogin;full_name;password\nbob;Bob;\n{people}", encoding="utf-8")
+    sign_in(page, base, "alice@va.toto.fr", "alice-va")
+    page.goto(f"{base}/domains/vc.toto.fr/import")
+    page.set_input_files("#file", file)
+    page.click("form.card button.primary")
+    page.wait_for_url("**/import/*")
+    assert page.locator("tbody tr").count() == 61
+    assert page.locator("tbody .bad").count() == 1
+    if javascript:
+        check_page(page, "the rows")
+    page.click("main form button.primary")
+    if javascript:
+        page.wait_for_selector(".good", timeout=60_000)
+    else:
+        for _ in moments("the import does not end", 60):
+            if page.locator(".good").count():
+                break
+            page.reload()
+    assert "60" in page.locator(".good").inner_text()
+    assert can_log_in(web.root, ADDRESSES["vc.toto.fr"], f"{language}59", "quite a secret")
     context.close()
 
 

@@ -58,18 +58,18 @@ def add_user(
     dry_run: bool = False,
 ) -> Plan:
     """Create an account with its mailbox; without a password nobody can log in to it. Raises Refused."""
-    hashed = NO_PASSWORD if password is None else _hashed(password)
+    hash_ = NO_PASSWORD if password is None else hashed(password)
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
-        _check_new(domain, address)
-        _see_rank(view, domain, address)
+        check_new(domain, address)
+        see_rank(view, domain, address)
         warnings = list(_too_many(view, domain))
-        uid, gid = _mail_owner(view)
+        uid, gid = mail_owner(view)
         login, name = address.local_part, domain.name
-        account = Account(login, uid, gid, full_name, f"/vhome/{name}/{login}", NOLOGIN, _quota(quota))
+        account = Account(login, uid, gid, full_name, f"/vhome/{name}/{login}", NOLOGIN, quota_in(quota))
         passwd, shadow = view.passwd_path(name), view.shadow_path(name)
-        entry = ShadowEntry(login, hashed, _today())
+        entry = ShadowEntry(login, hash_, today())
         leftovers = list(of_account(door.messages, view, name, login, Mail.KEEP if keep_mail else Mail.ARCHIVE))
         if leftovers:
             kept = "this account inherits it" if keep_mail else "it is archived first"
@@ -93,14 +93,14 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         account = account_of(domain, address)
-        _see_rank(view, domain, address)
+        see_rank(view, domain, address)
         changed = account
         if settings.full_name is not None:
             changed = replace(changed, full_name=settings.full_name)
         if settings.quota is not None:
-            changed = replace(changed, quota=_quota(settings.quota))
+            changed = replace(changed, quota=quota_in(settings.quota))
         if settings.quota_messages is not None:
-            changed = replace(changed, quota_messages=_quota(settings.quota_messages, parse_count))
+            changed = replace(changed, quota_messages=quota_in(settings.quota_messages, parse_count))
         if settings.sub_folders is not None:
             changed = replace(changed, sub_folders=parse_sub_folders(settings.sub_folders))
         steps: list[Step] = []
@@ -116,15 +116,15 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
 
 def set_password(door: Door, address: Address, *, password: bytes, dry_run: bool = False) -> Plan:
     """Give an account a new password; one that is locked stays so. Raises Refused."""
-    hashed = _hashed(password)
+    hash_ = hashed(password)
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         login = account_of(domain, address).login
-        _see_rank(view, domain, address)
+        see_rank(view, domain, address)
         entry = view.password_of(domain, login) or ShadowEntry(login, "")
         suspended = entry.locked and len(entry.password) > 1
-        changed = replace(entry, password=f"!{hashed}" if suspended else hashed, last_change=_today())
+        changed = replace(entry, password=f"!{hash_}" if suspended else hash_, last_change=today())
         warnings = [f"{login}@{domain.name} stays locked until 'vmail user set --unlock'"] if suspended else []
         steps = _shadow_edit(view, domain, changed, f"password of {login} set")
         return Draft(f"set the password of {login}@{domain.name}", steps, warnings)
@@ -141,7 +141,7 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
-        _see_rank(view, domain, address)
+        see_rank(view, domain, address)
         login, name = _login_or_leftover(door, view, domain, address), domain.name
         passwd, shadow = view.passwd_path(name), view.shadow_path(name)
         steps: list[Step] = [
@@ -170,7 +170,7 @@ def _change(
     return Change(verb, address.domain, str(address), action, draft)
 
 
-def _see_rank(view: View, domain: Domain, address: Address) -> None:
+def see_rank(view: View, domain: Domain, address: Address) -> None:
     """See that nobody gains rights by an account: whoever can log in to it has what it may do."""
     principal = str(Address(address.key, domain.name))
     if not view.actor.site_admin and outranks(principal, view.actor, view.site.admins, view.definitions()):
@@ -190,7 +190,8 @@ def _login_or_leftover(door: Door, view: View, domain: Domain, address: Address)
     return account_of(domain, address).login
 
 
-def _check_new(domain: Domain, address: Address) -> None:
+def check_new(domain: Domain, address: Address) -> None:
+    """See that an account of that login may come to be. Raises Refused."""
     problem = valid_login(address.local_part)
     if problem is not None:
         raise Misused(problem, "choose one of letters, digits, '.', '-' and '_'")
@@ -211,7 +212,7 @@ def _too_many(view: View, domain: Domain) -> Iterator[str]:
         yield problem
 
 
-def _mail_owner(view: View) -> tuple[int, int]:
+def mail_owner(view: View) -> tuple[int, int]:
     """Whom mailboxes belong to."""
     try:
         found = os.stat(view.layout.spool)
@@ -241,7 +242,8 @@ def _said(login: str, password: bytes | None) -> str:
     return f"{login} without a password" if password is None else f"password of {login} set"
 
 
-def _hashed(password: bytes) -> str:
+def hashed(password: bytes) -> str:
+    """What is kept of a password. Raises Refused."""
     # Finding libcrypt starts a process, and most verbs need no password.
     from vmaild.auth.passwords import PasswordError, hash_password  # noqa: PLC0415
 
@@ -251,7 +253,8 @@ def _hashed(password: bytes) -> str:
         raise Refused(str(error), "choose another one") from error
 
 
-def _quota(text: str, parse: Callable[[str], int] = parse_size) -> int | None:
+def quota_in(text: str, parse: Callable[[str], int] = parse_size) -> int | None:
+    """A quota as it is written; None: the domain's. Raises FormatError."""
     match text.strip().lower():
         case "" | "default":
             return None
@@ -261,7 +264,8 @@ def _quota(text: str, parse: Callable[[str], int] = parse_size) -> int | None:
             return parse(size)
 
 
-def _today() -> int:
+def today() -> int:
+    """The day, as shadow(5) counts them."""
     return int(time.time() // _DAY)
 
 

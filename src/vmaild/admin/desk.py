@@ -16,6 +16,7 @@ from vmaild.admin import answers
 from vmaild.admin.door import Door
 from vmaild.admin.entrance import CONFIRM_FIRST, SET_UP_FIRST, Entrance
 from vmaild.admin.gate import Gate
+from vmaild.admin.imports import Imports
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.core.permissions import Actor
 from vmaild.store.sessions import Sessions, Token
@@ -51,6 +52,7 @@ class Desk:
         self._door = door
         self._gate = gate
         self._sessions = sessions
+        self._imports = Imports()
         self._entrance = Entrance(gate.layout, gate, sessions)
 
     def answer(self, request: Request) -> Answer:
@@ -103,6 +105,8 @@ class Desk:
         door = self._door(replace(actor, via=f"web, {request.client}"))
         if request.verb.partition(".")[0] == "factor":
             return self._entrance.factor(door, session, request.verb, request.values)
+        if request.verb.startswith("import."):
+            return self._imports.answer(door, request.verb, request.values)
         verb = answers.VERBS.get(request.verb)
         if verb is None:
             raise Misused(f"there is no verb {request.verb}", "see the documentation of the API")

@@ -11,12 +11,14 @@ from typing import Annotated
 import typer
 
 from vmaild.admin import accounts
+from vmaild.admin.account_import import Looked, carry_out, preview
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain, parse_name
 from vmaild.admin.plan import Plan
 from vmaild.admin.records import AccountRecord, list_users, show_user
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Misused, Refused, system_refusal
 from vmaild.cli.conventions import (
+    REFUSED,
     ArchiveMail,
     DeleteMail,
     DryRun,
@@ -29,6 +31,7 @@ from vmaild.cli.conventions import (
     mail_choice,
     root_of,
 )
+from vmaild.cli.imports import print_import, progress_of
 from vmaild.cli.output import place, print_fields, print_json, print_plan, print_question, print_table
 from vmaild.cli.text import quota_in_words, size_in_words
 
@@ -96,6 +99,54 @@ def add(
         password = _password(login, planned, from_stdin=password_stdin, dry_run=dry_run)
     plan = planned(password=password, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
+
+
+@app.verb(
+    name="import",
+    epilog=examples(
+        "vmail user import staff.csv --domain va.toto.fr --dry-run", "vmail user import - < everybody.csv"
+    ),
+)
+def import_(
+    context: typer.Context,
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="The list; '-' is standard input.", show_default=False)
+    ],
+    domain: Annotated[
+        str, typer.Option(metavar="DOMAIN", help="Of logins without one; no other domain is taken then.")
+    ] = "",
+    skip: Annotated[
+        bool, typer.Option("--skip", help="Leave out rows with a problem, and add the others.")
+    ] = False,
+    dry_run: DryRun = False,
+    as_json: Json = False,
+) -> None:
+    """Add the accounts of a list in CSV.
+
+    Its first line names the columns: login (or address), full_name, quota, password; only the first must be
+    there. Every row is looked at before anything changes. Where one has a problem, nothing is added without
+    --skip. Keep such a list where nobody else can read it, and remove it afterwards.
+    """
+    door = open_door(root_of(context))
+    rows = preview(door, _content(file), parse_domain(domain) if domain else "")
+    bad = [row for row in rows if row.problem]
+    failed: list[Looked] = []
+    if not dry_run and (skip or not bad):
+        with progress_of("adding accounts", len(rows) - len(bad), shown=not as_json) as progress:
+            failed = carry_out(door, rows, progress)
+    print_import(rows, failed, carried_out=not dry_run and (skip or not bad), as_json=as_json)
+    if failed or (bad and not skip):
+        raise typer.Exit(REFUSED)
+
+
+def _content(file: str) -> bytes:
+    try:
+        if file == "-":
+            return sys.stdin.buffer.read()
+        with open(file, "rb") as opened:
+            return opened.read()
+    except OSError as error:
+        raise system_refusal(error) from error
 
 
 @app.verb(

@@ -18,7 +18,7 @@ RIGHTS = ("accounts", "removal", "passwords", "aliases", "mail")
 """What co-administrators may be limited to; see core.permissions."""
 
 
-async def _open(request: Request, name: str) -> tuple[Visit, dict[str, Any]]:
+async def open_domain(request: Request, name: str) -> tuple[Visit, dict[str, Any]]:
     """The visit, and the domain that it is about. Raises Refusal."""
     visit = Visit(request)
     await visit.who()
@@ -38,7 +38,7 @@ async def accounts(
     request: Request, name: str, query: str = "", page: int = 1, sort: str = "login", descending: bool = False
 ) -> Response:
     """The accounts of a domain."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     found = await visit.ask("users", domain=name, query=query, page=page, sort=sort, descending=descending)
     return visit.page(
         "accounts.html", domain=domain, found=found, query=query, sort=sort, descending=descending, tab="accounts"
@@ -48,14 +48,14 @@ async def accounts(
 @router.get("/new-account")
 async def new_account(request: Request, name: str) -> Response:
     """The form for a new account."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     return visit.page("new_account.html", domain=domain, tab="accounts", fields={}, problem="")
 
 
 @router.post("/new-account")
 async def add_account(request: Request, name: str) -> Response:
     """Add an account."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     fields = await visit.form()
     login = fields.get("login", "").strip()
     values = {
@@ -92,14 +92,14 @@ async def _account_page(
 @router.get("/accounts/{login}")
 async def account(request: Request, name: str, login: str) -> Response:
     """One account."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     return await _account_page(visit, domain, login)
 
 
 @router.post("/accounts/{login}")
 async def edit_account(request: Request, name: str, login: str) -> Response:
     """Change one account: its data, its password, or remove it."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     fields = await visit.form()
     address = f"{login}@{domain['name']}"
     here, back = f"/domains/{domain['name']}/accounts/{login}", f"/domains/{domain['name']}"
@@ -139,7 +139,7 @@ async def edit_account(request: Request, name: str, login: str) -> Response:
 @router.get("/aliases")
 async def aliases(request: Request, name: str, query: str = "", page: int = 1) -> Response:
     """The aliases of a domain."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     found = await visit.ask("aliases", domain=name, query=query, page=page)
     return visit.page(
         "aliases.html", domain=domain, found=found, query=query, tab="aliases", problem="", fields={}
@@ -149,7 +149,7 @@ async def aliases(request: Request, name: str, query: str = "", page: int = 1) -
 @router.post("/aliases")
 async def write_alias(request: Request, name: str) -> Response:
     """Add, change or remove an alias; where mail would go is shown first."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     fields = await visit.form()
     address = f"{fields.get('alias', '').strip()}@{domain['name']}"
     targets = [each.strip() for each in fields.get("targets", "").replace(",", "\n").split("\n")]
@@ -180,7 +180,7 @@ async def write_alias(request: Request, name: str) -> Response:
 @router.get("/settings")
 async def settings(request: Request, name: str) -> Response:
     """The definition of a domain."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     return visit.page(
         "settings.html", domain=domain, tab="settings", settings={**SETTINGS, **domain["settings"]}, problem=""
     )
@@ -189,7 +189,7 @@ async def settings(request: Request, name: str) -> Response:
 @router.post("/settings")
 async def write_settings(request: Request, name: str) -> Response:
     """Change the definition, or remove the domain."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     fields = await visit.form()
     here = f"/domains/{domain['name']}/settings"
     try:
@@ -217,14 +217,14 @@ async def write_settings(request: Request, name: str) -> Response:
 @router.get("/admins")
 async def admins(request: Request, name: str) -> Response:
     """The co-administrators of a domain."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     return visit.page("admins.html", domain=domain, tab="admins", problem="", principal="")
 
 
 @router.post("/admins")
 async def write_admins(request: Request, name: str) -> Response:
     """Name a co-administrator, or take that away."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     fields = await visit.form()
     principal = fields.get("principal", "").strip()
     verb = "admin.revoke" if fields.get("act") == "revoke" else "admin.grant"
@@ -250,7 +250,7 @@ async def write_admins(request: Request, name: str) -> Response:
 @router.get("/check")
 async def check(request: Request, name: str) -> Response:
     """What is wrong with the files of a domain."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     findings = await visit.ask("check", domain=domain["name"])
     return visit.page("check.html", domain=domain, tab="check", findings=findings)
 
@@ -258,6 +258,6 @@ async def check(request: Request, name: str) -> Response:
 @router.get("/changes")
 async def changes(request: Request, name: str, page: int = 1) -> Response:
     """The audit log of a domain."""
-    visit, domain = await _open(request, name)
+    visit, domain = await open_domain(request, name)
     records = await visit.ask("audit", domain=domain["name"], page=page)
     return visit.page("changes.html", records=records, number=page, domain=domain, tab="changes")

@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from starlette.datastructures import UploadFile
 
 from vmaild import __version__
 from vmaild.core.site import is_among
@@ -110,12 +111,13 @@ class Visit:
                 raise SecondFactorFirst("a second factor must be set up first", "", 428)
         return self.me
 
-    async def form(self) -> dict[str, str]:
+    async def form(self, most: int = MAX_FORM) -> dict[str, str]:
         """The fields of a form of ours. Raises Refusal where it came from elsewhere."""
-        length = self.request.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > MAX_FORM:
+        length = self.request.headers.get("content-length", "")  # browsers tell it
+        if not length.isdecimal() or int(length) > most:
             raise Refusal(self._("The form is too large."), self._("Send less."), 413)
-        fields = {name: str(value) for name, value in (await self.request.form()).items()}
+        async with self.request.form() as sent:
+            fields = {name: await _text(value) for name, value in sent.items()}
         origin = self.request.headers.get("origin", "")
         foreign = origin not in {"", "null"} and urlsplit(origin).netloc != self.origin_host
         if foreign or not hmac.compare_digest(fields.pop("form", "").encode(), self._form_token().encode()):
@@ -160,6 +162,16 @@ class Visit:
     def set_cookie(self, response: Response, name: str, value: str) -> None:
         """A cookie that scripts cannot read and other sites do not send."""
         response.set_cookie(name, value, httponly=True, samesite="strict", secure=self.secure, path="/")
+
+
+async def _text(value: str | UploadFile) -> str:
+    """A field, or the text of a file that was sent. Raises Refusal."""
+    if isinstance(value, str):
+        return value
+    try:
+        return (await value.read()).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Refusal("the list is not UTF-8", "save the list as 'CSV UTF-8'", 422) from None
 
 
 def size(number: int | None) -> str:

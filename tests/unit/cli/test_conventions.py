@@ -237,7 +237,7 @@ def test_every_verb_explains_itself_with_an_example(vmail: Vmail, words: tuple[s
     assert max(map(len, ran.stdout.splitlines())) <= 80
     assert ("--json" in ran.stdout) or words == ("serve",)
     changes = words[-1] in {"add", "set", "remove", "passwd", "grant", "revoke", "init", "install", "tables"}
-    changes = changes or words[-1] in {"vacation", "forward", "apply", "second-factor"}
+    changes = changes or words[-1] in {"vacation", "forward", "apply", "second-factor", "import"}
     assert ("--dry-run" in ran.stdout) is changes
 
 

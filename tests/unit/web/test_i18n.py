@@ -23,6 +23,13 @@ SAID_BY_THE_DESK = {
     "begin again",
     "no right is chosen",
     "choose one, or revoke it all",
+    "the list is not UTF-8",
+    "save the list as 'CSV UTF-8'",
+    "that list is not here any more",
+    "send it again",
+    "nobody can log in: there is no password",
+    "the password is too short",
+    "choose one of 8 characters or more",
 }
 
 

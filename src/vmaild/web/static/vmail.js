@@ -20,3 +20,18 @@ if (meter && password) {
     }, 250);
   });
 }
+
+// How far a long piece of work is; at its end the page is shown anew.
+const work = document.querySelector("[data-progress]");
+if (work) {
+  const look = async () => {
+    const answer = await fetch(work.dataset.progress);
+    if (!answer.ok) return;
+    const { state, done } = await answer.json();
+    work.querySelector("progress").value = done;
+    work.querySelector("[data-done]").textContent = done;
+    if (state === "running") setTimeout(look, 700);
+    else location.reload();
+  };
+  setTimeout(look, 700);
+}

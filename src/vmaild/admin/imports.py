@@ -1,0 +1,147 @@
+"""Imports on the web: a list is sent once, looked at, and carried out while its owner watches.
+
+They live in the memory of the keeper, passwords included, for as long as somebody may want to see how one ended.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from vmaild.admin.account_import import Looked, carry_out, preview
+from vmaild.admin.door import Door
+from vmaild.admin.names import parse_domain
+from vmaild.admin.refusal import Misused, Refused
+
+log = logging.getLogger("vmaild.import")
+
+Values = Mapping[str, Any]
+
+PAGE = 200
+"""Rows that are shown at once."""
+LEAST = 8
+"""Characters of a password that somebody sets on the web."""
+_KEPT = 1800.0
+"""Seconds."""
+_MOST = 20
+"""Imports at the same time, of everybody."""
+
+
+@dataclass(slots=True)
+class _Import:
+    principal: str
+    domain: str
+    rows: list[Looked] = field(repr=False)
+    until: float
+    state: str = "prepared"
+    """`prepared`, `running`, `done`."""
+    done: int = 0
+    failed: list[Looked] = field(default_factory=list, repr=False)
+    problem: str = ""
+    """Why it ended early."""
+
+    @property
+    def good(self) -> int:
+        """Rows that can be added."""
+        return sum(not row.problem for row in self.rows)
+
+
+class Imports:
+    """See the module. For all threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._kept: dict[str, _Import] = {}
+
+    def answer(self, door: Door, verb: str, values: Values) -> dict[str, Any]:
+        """`import.preview`, `import.show`, `import.run`. Raises Refused."""
+        match verb:
+            case "import.preview":
+                domain = door.see(parse_domain(values["domain"]))[1].name
+                rows = preview(door, str(values.get("text", "")).encode(), domain, least=LEAST)
+                return self._shown(self._keep(door, domain, rows), values)
+            case "import.show":
+                return self._shown(self._find(door, values), values)
+            case "import.run":
+                self._run(door, self._find(door, values)[1])
+                return {}
+        raise Misused(f"there is no verb {verb}", "see the documentation of the API")
+
+    def _keep(self, door: Door, domain: str, rows: list[Looked]) -> tuple[str, _Import]:
+        now, number = time.monotonic(), secrets.token_urlsafe(12)
+        made = _Import(door.actor.principal, domain, rows, now + _KEPT)
+        with self._lock:
+            self._kept = {
+                key: each for key, each in self._kept.items() if each.until > now or each.state == "running"
+            }
+            if len(self._kept) >= _MOST:
+                raise Refused("too many lists are being imported", "try again later")
+            self._kept[number] = made
+        return number, made
+
+    def _find(self, door: Door, values: Values) -> tuple[str, _Import]:
+        number = str(values.get("import", ""))
+        with self._lock:
+            found = self._kept.get(number)
+        if found is None or (found.principal, found.domain) != (door.actor.principal, values.get("domain")):
+            raise Refused("that list is not here any more", "send it again")
+        return number, found
+
+    def _run(self, door: Door, wanted: _Import) -> None:
+        with self._lock:
+            if wanted.state != "prepared":
+                return  # a form that was sent twice
+            wanted.state = "running"
+        threading.Thread(target=_work, args=(door, wanted), name="import", daemon=True).start()
+
+    @staticmethod
+    def _shown(kept: tuple[str, _Import], values: Values) -> dict[str, Any]:
+        number, found = kept
+        rows = found.failed if found.state == "done" else found.rows
+        pages = max(1, -(-len(rows) // PAGE))
+        page = max(1, min(int(values.get("page", 1)), pages))
+        return {
+            "import": number,
+            "state": found.state,
+            "total": len(found.rows),
+            "good": found.good,
+            "done": found.done,
+            "failed": len(found.failed),
+            "problem": found.problem,
+            "page": page,
+            "pages": pages,
+            "rows": [_row(row) for row in rows[(page - 1) * PAGE : page * PAGE]],
+        }
+
+
+def _work(door: Door, wanted: _Import) -> None:
+    def progress(done: int) -> None:
+        wanted.done = done
+
+    try:
+        wanted.failed = carry_out(door, wanted.rows, progress)
+    except Refused as refusal:
+        wanted.problem = str(refusal)
+    except Exception:
+        log.exception("import into %s failed", wanted.domain)
+        wanted.problem = "this cannot be done now; try again later"
+    finally:
+        wanted.state, wanted.until = "done", time.monotonic() + _KEPT
+
+
+def _row(row: Looked) -> dict[str, Any]:
+    return {
+        "line": row.row.line,
+        "login": row.row.login,
+        "full_name": row.row.full_name,
+        "quota": row.row.quota,
+        "password": bool(row.row.password),
+        "problem": row.problem,
+        "remedy": row.remedy,
+        "warning": row.warning,
+    }
