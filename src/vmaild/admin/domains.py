@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import partial
 
 from vmaild.address import parse_address
+from vmaild.admin.addresses import AUTO, allocated, check_not_main
 from vmaild.admin.definitions import domain_itself, edited_definition
 from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.execute import archive_stamp
@@ -121,7 +122,8 @@ def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool
             raise Refused(f"domain {name} exists already ({definition})", "change it with 'vmail domain set'")
         if len(name) > _LONGEST_NAME:
             raise Misused(f"{name} is too long to name files after it", "choose a shorter name")
-        _check_free(view, name, settings, new=True)
+        chosen = _with_addresses(view, name, settings)
+        _check_free(view, name, chosen, new=True)
         steps: list[Step] = []
         warnings = []
         for path in (view.aliases_path(name), view.shadow_path(name), view.passwd_path(name)):
@@ -129,7 +131,7 @@ def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool
                 steps.append(FileEdit(path, None, b""))
             else:
                 warnings.append(f"{path} is there already and comes into force")
-        steps += edited_definition(view, name, _values(settings)) or [FileEdit(definition, None, b"")]
+        steps += edited_definition(view, name, _values(chosen)) or [FileEdit(definition, None, b"")]
         return Draft(f"add domain {name}", steps, warnings, partial(_new_faults, name))
 
     return door.change(Change("domain add", name, name, Action.DEFINITION, draft, names=True), dry_run=dry_run)
@@ -142,8 +144,9 @@ def set_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool
 
     def draft(view: View) -> Draft:
         domain_itself(view, name)
-        _check_free(view, name, settings)
-        edits = edited_definition(view, name, _values(settings))
+        chosen = _with_addresses(view, name, settings)
+        _check_free(view, name, chosen)
+        edits = edited_definition(view, name, _values(chosen))
         return Draft(f"change domain {name}", edits, inspect=partial(_new_faults, name))
 
     return door.change(Change("domain set", name, name, Action.DEFINITION, draft, names=True), dry_run=dry_run)
@@ -214,6 +217,15 @@ def _values(settings: DomainSettings) -> dict[str, object | None]:
     return given
 
 
+def _with_addresses(view: View, name: str, settings: DomainSettings) -> DomainSettings:
+    """The settings with an address from the pool where one is asked for. Raises Refused."""
+    given = settings.addresses
+    if given is None or AUTO not in given:
+        return settings
+    chosen = [address for text in given for address in (allocated(view, name) if text == AUTO else [text])]
+    return replace(settings, addresses=chosen)
+
+
 def _each(texts: Sequence[str] | None, parse: Callable[[str], str]) -> list[str] | None:
     return None if texts is None else list(dict.fromkeys(parse(text) for text in texts if text.strip()))
 
@@ -231,6 +243,8 @@ def _check_free(view: View, name: str, settings: DomainSettings, *, new: bool = 
         raise Misused(f"{name} cannot be an alias of itself", "leave it out")
     for taken in set(aliases).intersection(view.names()):
         raise Refused(f"{taken} is a domain of its own", f"remove that first: 'vmail domain remove {taken}'")
+    for address in addresses:
+        check_not_main(view, address)
     for other in view.definitions():
         if other.name == name:
             continue

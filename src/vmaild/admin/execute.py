@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect, RunProgram, Step, UpdateZone
+from vmaild.admin.plan import AddressEffect, FileEdit, HomeEffect, Mail, MailEffect, RunProgram, Step, UpdateZone
 from vmaild.admin.refusal import Refused
 from vmaild.store.atomic import fsync_folder, make_folders, remove_durably, write_atomically
 from vmaild.store.messages import Mailbox, MessageStore
@@ -40,6 +40,8 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
             _run(argv)
         case UpdateZone(send=send):
             send()
+        case AddressEffect():
+            _place(step)
         case _:
             pass
     return step
@@ -55,6 +57,21 @@ def _run(argv: tuple[str, ...]) -> None:
             f"{shlex.join(argv)} failed: {said or f'exit status {done.returncode}'}",
             "see to that, then run it again; files were written already",
         )
+
+
+def _place(step: AddressEffect) -> None:
+    from vmaild.store import addresses  # noqa: PLC0415  seldom needed, and it takes its time to load
+
+    if not step.up:
+        addresses.take_down(step.record, step.placed)
+        return
+    try:
+        addresses.put_up(step.record, step.placed, duplicate_detection=step.duplicate_detection)
+    except addresses.AddressDuplicate as error:
+        raise Refused(
+            f"{step.placed.address} is used by another machine of the network",
+            "take it away there, or give the domain another one; what is above it in the plan was done",
+        ) from error
 
 
 def archive_stamp() -> str:

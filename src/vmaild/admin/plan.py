@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
+from vmaild.core.addresses import Placed
+
 
 class Mail(Enum):
     """What becomes of stored mail; the value is the word for it."""
@@ -122,7 +124,21 @@ class UpdateZone:
         return f"update zone {self.zone} at {self.server}"
 
 
-Step = FileEdit | MailEffect | HomeEffect | RunProgram | UpdateZone
+@dataclass(frozen=True, slots=True)
+class AddressEffect:
+    """A service address that comes up on this machine, or is taken away."""
+
+    placed: Placed
+    up: bool
+    record: str
+    """The file where it is noted that it is ours."""
+    duplicate_detection: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.placed} {'put up on' if self.up else 'taken down from'} {self.placed.interface}"
+
+
+Step = FileEdit | MailEffect | HomeEffect | RunProgram | UpdateZone | AddressEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,8 +178,8 @@ class Plan:
         return tuple(step for step in self.steps if isinstance(step, FileEdit))
 
     @property
-    def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram, ...]:
-        """What becomes of stored mail and homes, and programs that are run."""
+    def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram | AddressEffect, ...]:
+        """What becomes of stored mail, homes and addresses, and programs that are run."""
         return tuple(step for step in self.steps if not isinstance(step, FileEdit | UpdateZone))
 
     @property

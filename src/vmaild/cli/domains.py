@@ -29,7 +29,11 @@ app = Verbs("Add, change, show and remove domains.")
 Name = Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name, such as va.toto.fr.", show_default=False)]
 Addresses = Annotated[
     list[str] | None,
-    typer.Option("--address", metavar="IP", help="A service address that stands for the domain; repeatable."),
+    typer.Option(
+        "--address",
+        metavar="IP",
+        help="A service address that stands for the domain; 'auto': the next free one of the pool; repeatable.",
+    ),
 ]
 Aliases = Annotated[
     list[str] | None,
@@ -115,6 +119,7 @@ Language = Annotated[
 @app.verb(
     epilog=examples(
         "vmail domain add va.toto.fr",
+        "vmail domain add va.toto.fr --address auto",
         "vmail domain add va.toto.fr --address 172.16.0.1 --alias va.example",
         "vmail domain add va.toto.fr --fallback @main.example --dry-run",
     )

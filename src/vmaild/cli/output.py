@@ -143,7 +143,7 @@ def plan_document(plan: Plan, *, dry_run: bool) -> dict[str, object]:
         "dry_run": dry_run,
         "summary": plan.summary,
         "files": [{"path": edit.path, "diff": edit.diff, "moved_to": edit.moved_to} for edit in plan.edits],
-        "mail": [_effect(effect) for effect in plan.effects if not isinstance(effect, RunProgram)],
+        "mail": [_effect(effect) for effect in plan.effects if isinstance(effect, MailEffect | HomeEffect)],
         "rerouted": [
             {"address": each.address, "before": each.before, "after": each.after} for each in plan.rerouted
         ],

@@ -7,7 +7,22 @@ from typing import Annotated
 import typer
 
 from vmaild import __version__
-from vmaild.cli import admins, aliases, check, dns, domains, explain, init, mta, owners, serve, tokens, top, users
+from vmaild.cli import (
+    addresses,
+    admins,
+    aliases,
+    check,
+    dns,
+    domains,
+    explain,
+    init,
+    mta,
+    owners,
+    serve,
+    tokens,
+    top,
+    users,
+)
 from vmaild.cli.conventions import Verbs, VmailGroup, examples
 
 app = Verbs(
@@ -61,6 +76,7 @@ _GROUPS = {
     "admin": admins.app,
     "mta": mta.app,
     "dns": dns.app,
+    "address": addresses.app,
     "token": tokens.app,
 }
 users.app.verb("vacation", epilog=owners.VACATION_EXAMPLES)(owners.vacation)

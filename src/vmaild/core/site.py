@@ -218,6 +218,34 @@ class DnsSettings:
     """Which key of that file; empty: the only one."""
 
 
+class NetworkFile(StrEnum):
+    """What puts addresses up when the machine starts; the value is the word for it in vmail.toml."""
+
+    AUTO = "auto"
+    """Whichever this machine uses."""
+    NETWORKD = "networkd"
+    IFUPDOWN = "ifupdown"
+    NETPLAN = "netplan"
+    NONE = "none"
+    """Nothing: somebody else sees to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSettings:
+    """Table `addresses`: how this machine gets the service addresses of its domains."""
+
+    interface: str = ""
+    """Where they are put up; empty: vmaild puts none up."""
+    pool: tuple[str, ...] = ()
+    """Where new ones are taken from: networks, addresses and ranges `FIRST-LAST`, in canonical spelling."""
+    prefix_length: int = 32
+    """Of IPv4 addresses; 32: they bring no route of their own."""
+    prefix_length_6: int = 128
+    duplicate_detection: bool = True
+    """Whether the kernel asks the network first whether another machine has an IPv6 address (RFC 4862)."""
+    file: NetworkFile = NetworkFile.AUTO
+
+
 @dataclass(frozen=True, slots=True)
 class DeliverySettings:
     """Table `delivery`."""
@@ -260,6 +288,7 @@ class Site:
     auth: AuthSettings = AuthSettings()
     metrics: MetricsSettings = MetricsSettings()
     dns: DnsSettings = DnsSettings()
+    addresses: AddressSettings = AddressSettings()
     forwarding: ForwardingSettings = ForwardingSettings()
     vacation: VacationSettings = VacationSettings()
     maps: MapsSettings = MapsSettings()

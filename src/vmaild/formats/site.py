@@ -11,6 +11,7 @@ from typing import Any
 
 from vmaild.core.findings import Finding
 from vmaild.core.site import (
+    AddressSettings,
     AuthSettings,
     DeliverySettings,
     DnsSettings,
@@ -19,6 +20,7 @@ from vmaild.core.site import (
     LmtpSettings,
     MapsSettings,
     MetricsSettings,
+    NetworkFile,
     OverQuota,
     Pop3Settings,
     Relay,
@@ -136,6 +138,24 @@ def _name_server(text: str) -> str:
         return str(parse_listen(text))
 
 
+def parse_pool(text: str) -> str:
+    """Addresses to choose from: `192.0.2.0/28`, `192.0.2.7` or `192.0.2.10-192.0.2.20`. Raises FormatError."""
+    import ipaddress  # noqa: PLC0415  as in _host
+
+    first, dash, last = text.partition("-")
+    if not dash:
+        return parse_network(text)
+    try:
+        start, end = ipaddress.ip_address(first.strip()), ipaddress.ip_address(last.strip())
+    except ValueError:
+        raise FormatError(
+            f"{quoted(text)} is no range of addresses", "write it like 192.0.2.10-192.0.2.20"
+        ) from None
+    if start.version != end.version or int(start) > int(end):
+        raise FormatError(f"{quoted(text)} does not lead from a first to a last address", "swap or correct them")
+    return f"{start}-{end}"
+
+
 def _host(host: str, text: str) -> str:
     import ipaddress  # noqa: PLC0415  most deliveries have no need of vmail.toml
 
@@ -187,6 +207,21 @@ def _relay(text: str) -> Relay:
             "write it like smtp://127.0.0.1:25, lmtp:unix:/PATH or sendmail:/usr/sbin/sendmail",
         )
     return Relay(RelayKind(found[1]), found[2].strip("[]"), port)
+
+
+def _interface(name: str) -> str:
+    # What dev_valid_name() of Linux takes, and nothing that a file of ours would have to escape.
+    if name and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,14}", name):
+        raise FormatError(f"{quoted(name)} cannot be a network interface", "write one that 'ip link' shows: eth0")
+    return name
+
+
+def _network_file(text: str) -> NetworkFile:
+    try:
+        return NetworkFile(text)
+    except ValueError:
+        remedy = f"write one of {', '.join(NetworkFile)}"
+        raise FormatError(f"{quoted(text)} says nothing about files of the network", remedy) from None
 
 
 def _domain_or_below(text: str) -> str:
@@ -309,6 +344,14 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "update_key": toml.text(or_empty(parse_absolute_path)),
         "update_key_name": toml.text(or_empty(_key_name)),
     },
+    "addresses": {
+        "interface": toml.text(_interface),
+        "pool": toml.texts(parse_pool, "192.0.2.0/28"),
+        "prefix_length": toml.number(1, 32),
+        "prefix_length_6": toml.number(1, 128),
+        "duplicate_detection": toml.flag(),
+        "file": toml.text(_network_file),
+    },
 }
 _SETTINGS: dict[str, Callable[..., object]] = {
     "pop3": Pop3Settings,
@@ -322,4 +365,5 @@ _SETTINGS: dict[str, Callable[..., object]] = {
     "auth": AuthSettings,
     "metrics": MetricsSettings,
     "dns": DnsSettings,
+    "addresses": AddressSettings,
 }

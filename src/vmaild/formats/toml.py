@@ -102,14 +102,15 @@ def flag() -> Key:
     return Key(read)
 
 
-def number(least: int) -> Key:
-    """A whole number from `least` on."""
+def number(least: int, most: int = (1 << 31) - 1) -> Key:
+    """A whole number from `least` on, up to `most`."""
 
     def read(key: str, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _wrong_kind(key, value, "a whole number", f"it like {key} = {max(least, 2)}, without quotes")
-        if not least <= value < 1 << 31:
-            raise FormatError(f"{key} is {value}", f"write a number from {least} on")
+        if not least <= value <= most:
+            bound = "on" if most > 1 << 16 else f"to {most}"
+            raise FormatError(f"{key} is {value}", f"write a number from {least} {bound}")
         return value
 
     return Key(read)

@@ -137,6 +137,32 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "update_key": ("", "The file of the key that signs them, made by tsig-keygen; nobody else may read it."),
         "update_key_name": ("", "Which key of that file; empty: the only one."),
     },
+    "addresses": {
+        "interface": (
+            "",
+            "Where 'vmail address apply' puts the service addresses of the domains up, such as eth0.",
+        ),
+        "pool": (
+            [],
+            (
+                "Where --address auto takes the next free one from: networks, addresses, and ranges such as\n"
+                '"192.0.2.10-192.0.2.20". With addresses of IPv4 and of IPv6 a domain gets one of each.'
+            ),
+        ),
+        "prefix_length": (32, "Of IPv4 addresses; with 32 they bring no route of their own."),
+        "prefix_length_6": (128, "Of IPv6 addresses."),
+        "duplicate_detection": (
+            True,
+            "Whether the network is asked first if another machine has an IPv6 address.",
+        ),
+        "file": (
+            "auto",
+            (
+                "What puts them up after a reboot: a file of ours for networkd, ifupdown or netplan; auto:\n"
+                "whichever this machine uses; none: no file."
+            ),
+        ),
+    },
     "metrics": {
         "listen": ([], "Where figures for a monitoring system are to be had."),
     },

@@ -83,6 +83,11 @@ class Layout:
         return self.path("/var/lib/vmail")
 
     @property
+    def placed_addresses(self) -> str:
+        """The record of the addresses that vmaild has put up on this machine."""
+        return self.path("/var/lib/vmail/addresses.json")
+
+    @property
     def last_good(self) -> str:
         """Copies of the definitions as they were last understood."""
         return self.path("/var/lib/vmail/last-good")

@@ -152,7 +152,8 @@ def test_what_refuses_the_settings(text: str, line: int, message: str) -> None:
             1,
             (
                 "there is no setting 'jabber'; remove it; "
-                "known are auth, delivery, dns, forwarding, lmtp, maps, metrics, pop3, site, smtp, vacation, web"
+                "known are addresses, auth, delivery, dns, forwarding, lmtp, maps, metrics, pop3, site, smtp, "
+                "vacation, web"
             ),
         ),
         ("[pop4]\nx = 1", 1, "there is no setting 'pop4'; write pop3, or remove the line"),
