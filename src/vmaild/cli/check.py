@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -12,16 +12,16 @@ from vmaild.admin.checks import file_findings
 from vmaild.admin.door import Door, open_door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
-from vmaild.admin.subjects import subjects_of, zones_in
+from vmaild.admin.subjects import zones_in
 from vmaild.cli.conventions import REFUSED, Json, examples, root_of
 from vmaild.cli.output import print_json, progress
-from vmaild.cli.verdicts import Report, print_report, report_document
+from vmaild.cli.verdicts import Report, print_report, report_document, report_page
 from vmaild.core.findings import Diagnosis
-from vmaild.core.verdicts import diagnoses
 
 EXAMPLES = examples(
     "vmail check va.toto.fr",
     "vmail check --all --json",
+    "vmail check --all --html report.html",
     "vmail check --named /etc/bind/named.conf",
     "vmail check va.toto.fr --offline",
 )
@@ -32,6 +32,7 @@ def check(
     domain: Annotated[
         str | None, typer.Argument(metavar="[DOMAIN]", help="Its name or a domain alias.", show_default=False)
     ] = None,
+    *,
     every: Annotated[bool, typer.Option("--all", help="Check every domain.")] = False,
     named: Annotated[
         str,
@@ -43,6 +44,9 @@ def check(
     resolver: Annotated[
         str,
         typer.Option(metavar="HOST[:PORT]", help="Whom to ask about DNS; left away: dns.resolver of vmail.toml."),
+    ] = "",
+    html: Annotated[
+        str, typer.Option("--html", metavar="FILE", help="Write a page as well, which can be sent to somebody.")
     ] = "",
     as_json: Json = False,
 ) -> None:
@@ -63,6 +67,10 @@ def check(
     door = open_door(root_of(context))
     name = None if domain is None else parse_domain(domain)
     report = _report(door, name, named, _Extent(offline, resolver, as_json))
+    if html:
+        page = report_page(report).encode("utf-8", "backslashreplace")
+        with open(html, "wb") as file:
+            file.write(page)
     if as_json:
         print_json(report_document(report))
     else:
@@ -86,23 +94,20 @@ def _report(door: Door, name: str | None, named: str, extent: _Extent) -> Report
     names = [each for each in files if each]
     if named:
         names = list(dict.fromkeys([*names, *zones_in(named).domains()]))
-    found: dict[str, Sequence[Diagnosis]] = {}
+    found: Mapping[str, Sequence[Diagnosis]] = {}
     if not extent.offline:
         found = _diagnosed(door, names, extent)
     return Report(tuple(names), files, found)
 
 
-def _diagnosed(door: Door, names: Sequence[str], extent: _Extent) -> dict[str, Sequence[Diagnosis]]:
+def _diagnosed(door: Door, names: Sequence[str], extent: _Extent) -> Mapping[str, Sequence[Diagnosis]]:
     # It takes a moment to load, which other verbs need not wait for.
-    from vmaild.diagnose.checkup import Extent, examine  # noqa: PLC0415
-    from vmaild.diagnose.probes_machine import machine_evidence  # noqa: PLC0415
+    from vmaild.diagnose.checkup import Extent  # noqa: PLC0415
+    from vmaild.diagnose.doctor import examined  # noqa: PLC0415
 
-    subjects, neighbours = subjects_of(door, names)
-    # The names of a demo are examples, which no name server knows.
-    asked = Extent(dns=not door.site.demo, resolver=extent.resolver or door.site.dns.resolver)
+    asked = Extent(resolver=extent.resolver or door.site.dns.resolver)
     try:
-        with progress("checking domains", len(subjects), shown=not extent.quiet) as advance:
-            cases = examine(subjects, neighbours, machine_evidence(), asked, on_done=advance)
+        with progress("checking domains", len(names), shown=not extent.quiet) as advance:
+            return examined(door, names, asked, advance)
     except ValueError as error:
         raise Misused(str(error), "give --resolver HOST[:PORT], or --offline") from error
-    return {case.subject.name: diagnoses(case) for case in cases}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
+from vmaild import __version__
 from vmaild.cli.output import console, print_table
 from vmaild.cli.text import safe
 from vmaild.core.findings import Diagnosis, Finding, Severity
@@ -90,6 +93,23 @@ def _print(severity: Severity, where: str, texts: Iterable[str], remedy: str) ->
     out.print(safe(where), style="bold")
     for text in (*texts, f"remedy: {remedy}"):
         out.print(f"  {safe(text)}", soft_wrap=False)
+
+
+def report_page(report: Report) -> str:
+    """One page of HTML that needs nothing else, to be sent to somebody."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # noqa: PLC0415  seldom needed
+
+    pages = Environment(
+        loader=PackageLoader("vmaild.cli"), autoescape=True, undefined=StrictUndefined, trim_blocks=False
+    )
+    verdicts = Counter(report.verdict(name) for name in report.names)
+    return pages.get_template("report.html").render(
+        report=report,
+        host=socket.gethostname(),
+        moment=datetime.now().astimezone().strftime("%Y-%m-%d %H:%M %Z"),
+        totals=[(word, verdicts[word]) for word in ("right", "doubtful", "wrong", "unknown")],
+        version=__version__,
+    )
 
 
 def report_document(report: Report) -> dict[str, object]:

@@ -39,6 +39,20 @@ def _undefined(case: Case) -> Iterator[Diagnosis]:
         )
 
 
+def resolver_diagnoses(cases: Iterable[Case]) -> Iterator[Diagnosis]:
+    """What is wrong with the resolver itself."""
+    if any(case.machine.resolver_invents for case in cases):
+        yield Diagnosis(
+            "resolver.invents",
+            Severity.WARNING,
+            "",
+            "the resolver finds names that cannot be",
+            "it answers for names that do not exist, as some providers do for advertisements: what is missing in "
+            "DNS cannot be seen, and mail to mistyped domains hangs",
+            "use another one in /etc/resolv.conf, such as a resolver of your own (unbound)",
+        )
+
+
 def worst(severities: Iterable[Severity]) -> Severity | None:
     """The verdict: the most severe there is; None: all is well."""
     return max(severities, default=None)

@@ -61,7 +61,7 @@ def probe_mta(
 ) -> MtaEvidence:
     """Ask an MTA; `sockets` are names and paths of ours. Never raises; blocks for as long as the MTA does."""
     where = f"[{server[0]}]:{server[1]}" if ":" in server[0] else f"{server[0]}:{server[1]}"
-    seen = tuple(Socket(name, path, _socket_problem(name, path, timeout)) for name, path in sockets)
+    seen = tuple(Socket(name, path, socket_problem(name, path, timeout)) for name, path in sockets)
     named: list[str] = []
     try:
         # The main domain is what the MTA calls itself, so it is asked first and in a connection of its own.
@@ -92,7 +92,7 @@ def _ask(
     return [Asked(purpose, *result) for (purpose, _), result in zip(asked, results, strict=True)]
 
 
-def _socket_problem(name: str, path: str, timeout: float) -> str:
+def socket_problem(name: str, path: str, timeout: float) -> str:
     """Why one of our sockets does not answer; empty: it does."""
     try:
         with socket.socket(socket.AF_UNIX) as connection:

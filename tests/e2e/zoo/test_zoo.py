@@ -27,7 +27,7 @@ from tests.e2e.zoo.animals import (
     zones_of,
 )
 from tests.e2e.zoo.world import NS1, NS2, SERVERS, Authority, World, Zone
-from tests.served import COMMANDS, run
+from tests.served import COMMANDS, moments, run
 
 pytestmark = pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed")
 
@@ -140,3 +140,75 @@ def test_each_is_named_with_its_remedy(zoo: Zoo, animal: Animal) -> None:
 
 def test_nothing_is_said_of_the_machine(zoo: Zoo) -> None:
     assert zoo.about("") == []
+
+
+def test_the_classic_programs_say_the_same(zoo: Zoo, tmp_path: Path) -> None:
+    environment = [f"{name}={value}" for name, value in zoo.environment.items()] + [f"VMAIL_ROOT={zoo.root}"]
+    one = zoo.world.run("env", *environment, COMMANDS / "checkvdomain", "healthy.test")
+    assert one.stdout == "healthy.test: nothing is wrong\n"
+    page = tmp_path / "report.html"
+    named = zoo.world.folder / f"named-{NS1}" / "named.conf"
+    command: list[str | Path] = ["env", *environment, COMMANDS / "testalldomain", named, "--html", page]
+    every = zoo.world.run(*command, check=False)
+    assert every.returncode == 1
+    rows = [line.split() for line in every.stdout.partition("\n\n")[0].split("\n")]
+    verdicts = {row[1]: row[0] for row in rows[1:] if len(row) > 1}
+    assert verdicts["healthy.test"] == "right"
+    assert verdicts["zoo.test"] == "unknown", "a zone without mail"
+    assert verdicts["ptr-bare.test"] == "wrong"
+    assert "2.0.192.in-addr.arpa" not in verdicts
+    text = page.read_text()
+    assert "the PTR of" in text
+    assert text.count("<section") == sum(verdict != "right" for verdict in verdicts.values())
+    for program in ("checkvdomain", "testalldomain"):
+        explained = run(COMMANDS / program)
+        assert (explained.returncode, explained.stdout.startswith(f"usage: {program}")) == (2, True)
+
+
+def test_behind_a_router_nothing_is_claimed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("nat")
+    world = World(folder, ["192.168.7.2/32"])
+    try:
+        etc = lay_out(folder / "r", ["*"])
+        (etc / "domains/home.test.toml").write_text('addresses = ["192.168.7.2"]\n')
+        home = '@ NS ns.zoo.test.\n@ MX 10 mailhost\nmailhost A 203.0.113.9\n@ TXT "v=spf1 mx -all"\n'
+        home += '_dmarc TXT "v=DMARC1; p=none"\n'
+        world.name_server(NS1, [Zone("home.test", home)])
+        world.resolver({"home.test": ["ns.zoo.test"]})
+        world.serve(folder / "r")
+        found = world.check(folder / "r", "home.test")["findings"]
+        assert {each["code"]: each["severity"] for each in found} == {
+            "nat": "unknown",
+            "pop3.no_stls": "warning",
+            "dkim.none": "warning",
+        }
+    finally:
+        world.stop()
+
+
+def test_a_change_that_the_resolver_has_not_seen_yet(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("cache")
+    world = World(folder, [f"{MACHINE}/32"])
+    try:
+        etc = lay_out(folder / "r", ["*"])
+        (etc / "domains/new.test.toml").write_text(f'addresses = ["{MACHINE}"]\n')
+        before = f"@ NS ns.zoo.test.\nmailhost A {MACHINE}\n"
+        world.name_server(NS1, [Zone("new.test", before)])
+        world.resolver({"new.test": ["ns.zoo.test"]})
+        assert world.dig("new.test", "MX") == []
+        (folder / f"named-{NS1}" / "db.new.test").write_text(
+            Zone("new.test", f"{before}@ MX 10 mailhost\n", 2).whole
+        )
+        world.rndc(NS1, "reload", "new.test")
+        for _ in moments("the zone was not read again"):
+            if world.dig(f"@{NS1}", "new.test", "MX"):
+                break
+        found = {each["code"]: each for each in world.check(folder / "r", "new.test")["findings"]}
+        assert "rndc flush" in found["dns.negative_cached"]["remedy"]
+        assert "mx.none" not in found
+        world.rndc("127.0.0.1", "flush")
+        assert "dns.negative_cached" not in {
+            each["code"] for each in world.check(folder / "r", "new.test")["findings"]
+        }
+    finally:
+        world.stop()
