@@ -140,4 +140,4 @@ def test_an_mta_that_is_set_up_wrongly(postfix: mtas.Mail, root: Root, tmp_path:
     mended = ("mynetworks=127.0.0.1/32", "masquerade_domains=!va.toto.fr toto.fr")
     assert set(reconfigured(postfix, *mended)) == {"mta.waits"}
     postfix.machine.serve(root)
-    assert asked(postfix) == {}
+    assert reconfigured(postfix, *mended) == {}
