@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import struct
+import time
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from tests.served import ADDRESSES, SHARED, Root, Served, start
@@ -106,3 +111,57 @@ def test_connections_of_the_main_domain_go_unread_to_its_daemon(with_a_daemon: S
             assert client.makefile("rb").read() == b"+OK native daemon two words\r\nheard USER carol\r\n"
     assert first_line(VA, port, b"QUIT\r\n").startswith(b"+OK Virtual va.toto.fr")
     assert first_line(ADDRESSES["vc.toto.fr"], port, b"QUIT\r\n").startswith(b"+OK POP3 Server")
+
+
+def test_who_ends_in_the_middle_of_a_header_is_not_waited_for(behind_a_proxy: Served) -> None:
+    for said in (b"PROXY TCP4 192.0.2.7 ", version_2("192.0.2.7", VA)[:20], b""):
+        with socket.create_connection((SHARED, behind_a_proxy.root.pop3), 20) as client:
+            client.sendall(said)
+            client.shutdown(socket.SHUT_WR)
+            began = time.monotonic()
+            with suppress(ConnectionResetError):
+                assert client.recv(100) == b""
+            assert time.monotonic() - began < 10
+
+
+def test_without_descriptors_connections_wait_and_the_worker_rests(behind_a_proxy: Served) -> None:
+    root = behind_a_proxy.root
+    workers = [pid for pid in behind_a_proxy.workers() if listens_at(pid, root.pop3)]
+    assert len(workers) == 2
+    held = []
+    for pid in workers:
+        held.append((pid, resource.prlimit(pid, resource.RLIMIT_NOFILE)))
+        lowest = min(set(range(1000)) - {int(fd) for fd in descriptors(pid)})
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (lowest, held[-1][1][1]))
+    before = [ticks(pid) for pid in workers]
+    with socket.create_connection((SHARED, root.pop3), 30) as client:
+        client.sendall(f"PROXY TCP4 192.0.2.7 {VA} 40000 110\r\n".encode())
+        time.sleep(2.5)
+        busy = max(ticks(pid) - was for pid, was in zip(workers, before, strict=True))
+        assert busy < os.sysconf("SC_CLK_TCK"), "a worker spins"
+        assert behind_a_proxy.log.read_text().count("cannot accept") < 20
+        for pid, limits in held:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        assert client.recv(100).startswith(b"+OK Virtual va.toto.fr"), "it has only waited"
+
+
+def descriptors(pid: int) -> list[str]:
+    return os.listdir(f"/proc/{pid}/fd")
+
+
+def listens_at(pid: int, port: int) -> bool:
+    """Whether a process has a listening socket of this port."""
+    inodes = {
+        line.split()[9]
+        for line in Path("/proc/net/tcp").read_text().splitlines()[1:]
+        if line.split()[1].endswith(f":{port:04X}") and line.split()[3] == "0A"
+    }
+    return any(
+        os.readlink(f"/proc/{pid}/fd/{fd}") in {f"socket:[{inode}]" for inode in inodes} for fd in descriptors(pid)
+    )
+
+
+def ticks(pid: int) -> int:
+    """What a process has used of the processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])

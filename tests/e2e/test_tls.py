@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import os
 import poplib
+import re
+import select
+import signal
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -188,6 +193,33 @@ def test_a_client_that_speaks_no_tls_costs_nobody_else_anything(
         assert say(client, "QUIT")[0].startswith("+OK")
     for client in silent:
         client.close()
+
+
+def test_handshakes_that_never_come_count_as_connections(
+    secure: tuple[Served, int], certificates: dict[str, Path]
+) -> None:
+    served, port = secure
+    address = ADDRESSES["va.toto.fr"]
+    site = served.root.etc / "vmail.toml"
+    text = re.sub(r"(?m)^(# )?trusted = .*", "trusted = []", site.read_text())
+    site.write_text(text.replace("[pop3]\n", "[pop3]\nmax_connections_per_address = 5\n"))
+    old = set(served.workers())
+    served.signal(signal.SIGHUP)
+    for _ in moments("workers with the limit do not serve alone"):
+        if served.workers() and not old & set(served.workers()):
+            break
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection((address, port), 20, ("127.0.0.77", 0)))
+            for _ in range(20)
+        ]
+        for _ in moments("more than five at each of two workers may wait"):
+            if len(select.select(silent, [], [], 0)[0]) >= 10:
+                break
+        time.sleep(0.2)
+        assert len(select.select(silent, [], [], 0)[0]) <= 15, "those within the limit wait"
+    with connect(address, port, certificates["va.toto.fr"], "va.toto.fr") as client:
+        assert say(client, "QUIT")[0].startswith("+OK"), "who comes from elsewhere is served"
 
 
 def test_sasl_and_languages_are_served(demo: Root) -> None:

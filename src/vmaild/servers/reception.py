@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import select
 import socket
+from collections import Counter
 from contextlib import suppress
 
 from vmaild.core.site import is_among
 from vmaild.protocol.proxy import MAX_V2, NEED_MORE, Proxied, ProxyHeader, ProxyHeaderError
+from vmaild.servers.board import Metric
 from vmaild.servers.passthrough import hand_over
 from vmaild.servers.pop3d import Arrival, Pop3Service, Pop3Session, local_host
 
@@ -23,6 +26,8 @@ HANDSHAKE_TIME = 30.0
 """Seconds for a TLS handshake, or a proxy's header."""
 _AT_ONCE = 64
 """Connections accepted before other work has its turn."""
+_RESPITE = 1.0
+"""Seconds until the next try where nothing can be accepted: no descriptor, no memory."""
 
 
 class Reception:
@@ -38,14 +43,22 @@ class Reception:
         self._tls = tls
         self._loop = asyncio.get_running_loop()
         self._arriving: set[asyncio.Task[None]] = set()
-        self._loop.add_reader(listener, self._accept)
+        self._clients: Counter[str] = Counter()
+        """How many connections of an address are being received."""
+        self._respite: asyncio.TimerHandle | None = None
+        self._open()
 
     def close(self) -> None:
         """Accept no more; who is being received is sent away."""
+        if self._respite is not None:
+            self._respite.cancel()
         self._loop.remove_reader(self._listener)
         self._listener.close()
         for task in self._arriving:
             task.cancel()
+
+    def _open(self) -> None:
+        self._loop.add_reader(self._listener, self._accept)
 
     def _accept(self) -> None:
         for _ in range(_AT_ONCE):
@@ -54,7 +67,10 @@ class Reception:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
-                log.error("cannot accept: %s", error)
+                # The connection waits on, and the socket stays readable: without a pause we would do nothing else.
+                log.error("cannot accept for %g s: %s", _RESPITE, error)
+                self._loop.remove_reader(self._listener)
+                self._respite = self._loop.call_later(_RESPITE, self._open)
                 return
             connection.setblocking(False)
             task = self._loop.create_task(self._receive(connection))
@@ -62,9 +78,15 @@ class Reception:
             task.add_done_callback(self._arriving.discard)
 
     async def _receive(self, connection: socket.socket) -> None:
+        client = ""
         try:
+            client = local_host(connection.getpeername())
+            self._clients[client] += 1
+            if self._is_too_many(client):
+                self._service.row.add(Metric.CONNECTIONS_REFUSED)
+                raise ConnectionRefusedError(f"too many connections of {client}")
             async with asyncio.timeout(HANDSHAKE_TIME):
-                arrival = await self._arrival(connection)
+                arrival = await self._arrival(connection, client)
                 if self._native is not None and not self._service.is_ours(arrival):
                     hand_over(self._native, connection)
                     connection.close()
@@ -76,6 +98,15 @@ class Reception:
         except asyncio.CancelledError:
             connection.close()
             raise
+        finally:
+            self._clients -= Counter((client,))  # which leaves none that are zero
+
+    def _is_too_many(self, client: str) -> bool:
+        """Whether an address has all the connections that it may have, those counted that are no session yet."""
+        service = self._service
+        limit = service.site.max_connections_per_address
+        many = limit and service.connections.count(client) + self._clients[client] > limit
+        return bool(many) and not is_among(client, (*service.trusted, *service.site.proxies))
 
     async def _begin(self, connection: socket.socket, arrival: Arrival) -> None:
         service = self._service
@@ -91,9 +122,9 @@ class Reception:
             ssl_handshake_timeout=HANDSHAKE_TIME if context else None,
         )
 
-    async def _arrival(self, connection: socket.socket) -> Arrival:
+    async def _arrival(self, connection: socket.socket, client: str) -> Arrival:
         """Who is there. Raises ProxyHeaderError, OSError."""
-        client, here = local_host(connection.getpeername()), local_host(connection.getsockname())
+        here = local_host(connection.getsockname())
         proxies = self._service.site.proxies
         if not (proxies and is_among(client, proxies)):
             return Arrival(client, here)
@@ -104,8 +135,11 @@ class Reception:
 
     async def _header(self, connection: socket.socket) -> Proxied | None:
         """Take a proxy's header, and nothing behind it; None: the proxy speaks for itself."""
+        hung_up = select.poll()
+        hung_up.register(connection, select.POLLRDHUP)
         while True:
             held = b""
+            ended = bool(hung_up.poll(0))  # before the look, which then sees all that ever comes
             with suppress(BlockingIOError):
                 held = connection.recv(MAX_V2 + 1, socket.MSG_PEEK)
                 if not held:
@@ -113,6 +147,8 @@ class Reception:
             header = ProxyHeader()
             result = header.receive_data(held) if held else NEED_MORE
             if result is NEED_MORE:
+                if ended:
+                    raise ConnectionResetError("the proxy closed the connection in the middle of its header")
                 await self._more_than(connection, len(held))
                 continue
             connection.recv(len(held) - len(header.rest))
