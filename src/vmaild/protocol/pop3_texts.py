@@ -8,7 +8,7 @@ Keywords, response codes, numbers and tags are never translated.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 
@@ -41,8 +41,9 @@ def language_for(language_range: str) -> Language | None:
     """The language of a basic language range, by lookup (RFC 4647 section 3.4): `fr-CA` finds French."""
     subtags = language_range.lower().split("-")
     while subtags:
+        tag = "-".join(subtags)
         for language in LANGUAGES:
-            if subtags == [language.tag]:
+            if tag == language.tag:
                 return language
         subtags.pop()
     return None
@@ -128,5 +129,7 @@ def _language(tag: str, name: str, texts: Mapping[str, str], *, zero_is_singular
 
 ENGLISH: Final = _language("en", "English", {text: text for text in _FRENCH}, zero_is_singular=False)
 FRENCH: Final = _language("fr", "Français", _FRENCH, zero_is_singular=True)
-LANGUAGES: Final = (ENGLISH, FRENCH)
+DEFAULT: Final = replace(ENGLISH, tag="i-default", name="Default language")
+"""What is spoken until somebody asks for another, under the name of RFC 2277 section 4.5."""
+LANGUAGES: Final = (ENGLISH, FRENCH, DEFAULT)
 """In the order in which they are listed."""
