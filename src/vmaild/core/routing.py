@@ -223,6 +223,22 @@ class _Place:
 class _Walk:
     """One run of `route`: what has been met, and where it led."""
 
+    __slots__ = (
+        "_added",
+        "_budget",
+        "_expanding",
+        "_forwarding",
+        "_found",
+        "aliased",
+        "directory",
+        "explain",
+        "loop",
+        "missing",
+        "not_local",
+        "steps",
+        "targets",
+    )
+
     def __init__(self, directory: Directory, explain: bool) -> None:
         self.directory = directory
         self.explain = explain
@@ -240,6 +256,7 @@ class _Walk:
         self._budget = MAX_TARGETS
 
     def step(self, rule: Rule, text: str, source: Source | None, depth: int) -> None:
+        """Record a step, if steps are asked for; where most mail comes by, nobody puts a text together in vain."""
         if self.explain:
             self.steps.append(Step(rule, text, source, depth))
 
@@ -314,7 +331,8 @@ class _Walk:
                 files = ", ".join(alias_file.path for alias_file in domain.alias_files)
                 self.step(Rule.ALIAS, f"no alias '{name}'" + (f" in {files}" if files else ""), None, depth)
             return False
-        self.step(Rule.ALIAS, f"alias '{entry.name}' -> {', '.join(entry.targets)}", entry.source, depth)
+        if self.explain:
+            self.step(Rule.ALIAS, f"alias '{entry.name}' -> {', '.join(entry.targets)}", entry.source, depth)
         self.aliased = True
         owner = self.list_owner(domain, entry.name) or owner
         place = _Place(domain, alias_file.trusted, entry.name, owner, depth + 1)
@@ -404,10 +422,12 @@ class _Walk:
         key = fold(name)
         account = domain.accounts.get(key)
         if account is not None:
-            self.step(Rule.ACCOUNT, f"account '{account.login}'", account.source, depth)
+            if self.explain:
+                self.step(Rule.ACCOUNT, f"account '{account.login}'", account.source, depth)
             self.mailbox(domain, account, detail, depth)
             return True
-        self.step(Rule.ACCOUNT, f"no account '{name}'", None, depth)
+        if self.explain:
+            self.step(Rule.ACCOUNT, f"no account '{name}'", None, depth)
         if not domain.definition.match_full_name:
             return False
         logins: Sequence[str] = domain.full_names.get(key, ())
@@ -488,4 +508,5 @@ class _Walk:
         """Take a target once, however many ways lead to it."""
         self._added += 1
         self.targets.setdefault(target if same_as is None else (type(target), same_as), target)
-        self.step(Rule.TARGET, str(target), None, depth)
+        if self.explain:
+            self.step(Rule.TARGET, str(target), None, depth)

@@ -94,8 +94,11 @@ def plain_accounts(text: str) -> dict[str, int] | None:
 
 
 def plain_account(line: str, source: Source) -> Account:
-    """The account of one line of such a file."""
-    return _account(line, source)[0]
+    """The account of one line of such a file; nothing is checked twice, since each recipient asks for one."""
+    login, _, uid, gid, gecos, home, shell = line.split(":")
+    if "," in gecos:
+        return _account(line, source)[0]
+    return Account(login, int(uid), int(gid), gecos, home, shell, None, False, source)
 
 
 def render_account(account: Account) -> str:
@@ -191,7 +194,7 @@ def _fields_of(count: int) -> str:
 def _account(line: str, source: Source) -> tuple[Account, Sequence[FormatError]]:
     """The account of a line, and what is wrong with its lesser parts. Raises FormatError for a line of no use."""
     simple = _SIMPLE_LINE.fullmatch(line)
-    if simple is not None and not _LARGE_SIZE.search(line):
+    if simple is not None and not (simple[5] and _LARGE_SIZE.search(line)):
         login, uid, gid, full_name, size, messages, folders, home, shell = simple.groups()
         quota = parse_size(size) if size else None
         if messages or folders:

@@ -248,12 +248,9 @@ class FileDirectory:
     def _is_now(self, loaded: _Loaded) -> bool:
         """Whether nothing that a domain was made of has changed."""
         try:
-            for path, state in loaded.made_of:
-                if self._files.fingerprint(path) != state:
-                    return False
+            return self._files.are(loaded.made_of)
         except ReadFailed:
             return False
-        return True
 
     def _load(self, definition: DomainDefinition) -> Domain:
         """Put a domain together. Raises LookupFailed."""

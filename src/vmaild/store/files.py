@@ -10,7 +10,7 @@ import logging
 import os
 import stat
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
@@ -77,6 +77,30 @@ class Files:
             return Fingerprint(0, len(content), 0, hash(content), owner, group, 0o640)
         found = self._stat(path)
         return None if found is None else _fingerprint(found)
+
+    def are(self, states: Iterable[tuple[str, Fingerprint | None]]) -> bool:
+        """Whether files are in these states still. Raises ReadFailed.
+
+        Asked for each recipient, and so made of little: `os.stat` and a comparison.
+        """
+        if self.overlay:
+            return all(self.fingerprint(path) == state for path, state in states)
+        for path, state in states:
+            found = self._stat(path)
+            if found is None:
+                if state is not None:
+                    return False
+            elif state != (
+                found.st_ino,
+                found.st_size,
+                found.st_mtime_ns,
+                found.st_ctime_ns,
+                found.st_uid,
+                found.st_gid,
+                found.st_mode & 0o7777,
+            ):
+                return False
+        return True
 
     def read(self, path: str) -> tuple[str, Fingerprint] | None:
         """Text and state (see if_settled) of a file; None: there is none. Raises ReadFailed.
