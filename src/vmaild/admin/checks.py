@@ -14,7 +14,7 @@ from vmaild.admin.refusal import Refused
 from vmaild.admin.view import View
 from vmaild.core.alias_lint import Fault, oddities
 from vmaild.core.directory import Domain, LookupFailed
-from vmaild.core.findings import Finding, Severity
+from vmaild.core.findings import Finding, Fix, FixKind, Severity
 from vmaild.core.permissions import Action, allowed
 from vmaild.formats.shadow import parse_shadow
 
@@ -108,10 +108,13 @@ def _site(door: Door) -> Iterator[Finding]:
     where = door.layout
     for path in (where.spool, where.state):
         if not os.path.isdir(path):
-            yield Finding(path, 0, "there is no such folder", "make it with 'vmail init'", Severity.ERROR)
+            make = Fix(FixKind.FOLDER, path, 0o750)
+            yield Finding(path, 0, "there is no such folder", "make it with 'vmail init'", Severity.ERROR, make)
     for path in (where.configuration, where.definitions, where.spool):
         if os.path.isdir(path) and os.stat(path).st_mode & stat.S_IWOTH:
-            yield Finding(path, 0, "everybody on this machine may write here", f"chmod o-w {path}", Severity.ERROR)
+            shut = Fix(FixKind.MODE, path, ~stat.S_IWOTH)
+            problem, remedy = "everybody on this machine may write here", f"chmod o-w {path}"
+            yield Finding(path, 0, problem, remedy, Severity.ERROR, shut)
 
 
 def _domain(view: View, name: str) -> Iterator[Finding]:
@@ -137,7 +140,9 @@ def _secrets(view: View, domain: Domain) -> Iterator[Finding]:
     except OSError:
         return  # that it is not there, or cannot be read, is told elsewhere
     if mode & stat.S_IRWXO:
-        yield Finding(path, 0, "everybody on this machine may use this file", f"chmod o= {path}", Severity.ERROR)
+        shut = Fix(FixKind.MODE, path, ~stat.S_IRWXO)
+        problem, remedy = "everybody on this machine may use this file", f"chmod o= {path}"
+        yield Finding(path, 0, problem, remedy, Severity.ERROR, shut)
 
 
 def _pairs(view: View, domain: Domain) -> Iterator[Finding]:

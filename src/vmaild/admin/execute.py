@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from vmaild.admin.plan import AddressEffect, FileEdit, HomeEffect, Mail, MailEffect, RunProgram, Step, UpdateZone
+from vmaild.admin.plan import (
+    AddressEffect,
+    FileEdit,
+    FolderMode,
+    HomeEffect,
+    Mail,
+    MailEffect,
+    RunProgram,
+    Step,
+    UpdateZone,
+)
 from vmaild.admin.refusal import Refused
 from vmaild.store.atomic import fsync_folder, make_folders, remove_durably, write_atomically
 from vmaild.store.messages import Mailbox, MessageStore
@@ -33,11 +44,11 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
             make_folders(os.path.dirname(target), 0o755)
             _move(path, target)
         case HomeEffect(Mail.DELETE, path):
-            import shutil  # noqa: PLC0415  seldom needed
-
             shutil.rmtree(path)
         case RunProgram(argv):
             _run(argv)
+        case FolderMode():
+            _set_mode(step)
         case UpdateZone(send=send):
             send()
         case AddressEffect():
@@ -45,6 +56,15 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
         case _:
             pass
     return step
+
+
+def _set_mode(step: FolderMode) -> None:
+    if step.before is not None:
+        os.chmod(step.path, step.mode)
+        return
+    make_folders(step.path, step.mode)
+    if step.owner:
+        shutil.chown(step.path, step.owner)
 
 
 def _run(argv: tuple[str, ...]) -> None:

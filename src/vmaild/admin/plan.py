@@ -138,7 +138,24 @@ class AddressEffect:
         return f"{self.placed} {'put up on' if self.up else 'taken down from'} {self.placed.interface}"
 
 
-Step = FileEdit | MailEffect | HomeEffect | RunProgram | UpdateZone | AddressEffect
+@dataclass(frozen=True, slots=True)
+class FolderMode:
+    """A folder that is made, or what others may do with a file or folder."""
+
+    path: str
+    before: int | None
+    """None: there is none."""
+    mode: int
+    owner: str = ""
+    """Whom a new folder belongs to; empty: whoever makes it."""
+
+    def __str__(self) -> str:
+        if self.before is None:
+            return f"{self.path} made, mode {self.mode:04o}"
+        return f"{self.path} changed from mode {self.before:04o} to {self.mode:04o}"
+
+
+Step = FileEdit | MailEffect | HomeEffect | RunProgram | FolderMode | UpdateZone | AddressEffect
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +195,7 @@ class Plan:
         return tuple(step for step in self.steps if isinstance(step, FileEdit))
 
     @property
-    def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram | AddressEffect, ...]:
+    def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram | AddressEffect | FolderMode, ...]:
         """What becomes of stored mail, homes and addresses, and programs that are run."""
         return tuple(step for step in self.steps if not isinstance(step, FileEdit | UpdateZone))
 

@@ -10,10 +10,12 @@ import typer
 
 from vmaild.admin.checks import file_findings
 from vmaild.admin.door import Door, open_door
+from vmaild.admin.mend import Mended, mend
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
 from vmaild.admin.subjects import zones_in
 from vmaild.cli.conventions import REFUSED, Json, examples, root_of
+from vmaild.cli.mended import mended_document, print_mended
 from vmaild.cli.output import print_json, progress
 from vmaild.cli.verdicts import Report, print_report, report_document, report_page
 from vmaild.core.findings import Diagnosis
@@ -22,6 +24,7 @@ EXAMPLES = examples(
     "vmail check va.toto.fr",
     "vmail check --all --json",
     "vmail check --all --html report.html",
+    "vmail check --all --fix --dry-run",
     "vmail check --named /etc/bind/named.conf",
     "vmail check va.toto.fr --offline",
 )
@@ -48,6 +51,10 @@ def check(
     html: Annotated[
         str, typer.Option("--html", metavar="FILE", help="Write a page as well, which can be sent to somebody.")
     ] = "",
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Mend what vmaild may, having shown it, and check again.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="With --fix: only show what would be done.")] = False,
     as_json: Json = False,
 ) -> None:
     """Check one domain or all: files, DNS, addresses, servers.
@@ -60,19 +67,32 @@ def check(
     Each finding says what was seen, why it matters and what to do. An error is something that does not work; a
     warning works, but not well; unknown is what cannot be seen from this machine, as behind a router.
 
+    With --fix the DNS records of the domain are written into zone files of this machine (as vmail dns apply does),
+    service addresses put up (vmail address apply), missing folders made, and files shut that everybody may use.
+
     Exit status 0 when all is well, or unknown; 1 when there is any error or warning.
     """
     if (domain is None) == (not every and not named):
         raise Misused("what to check is not clear", "name one domain, or give --all or --named PATH")
+    if dry_run and not fix:
+        raise Misused("--dry-run goes with --fix", "leave it away: a check changes nothing")
     door = open_door(root_of(context))
     name = None if domain is None else parse_domain(domain)
-    report = _report(door, name, named, _Extent(offline, resolver, as_json))
+    extent = _Extent(offline, resolver, as_json)
+    report = _report(door, name, named, extent)
+    mended: list[Mended] = []
+    if fix:
+        mended = mend(door, report.fixes(), dry_run=dry_run)
+        if not as_json:
+            print_mended(mended, dry_run=dry_run, reloads=door.site.dns.reload)
+        if any(each.plan is not None and each.plan.carried_out for each in mended):
+            report = _report(open_door(root_of(context)), name, named, extent)
     if html:
         page = report_page(report).encode("utf-8", "backslashreplace")
         with open(html, "wb") as file:
             file.write(page)
     if as_json:
-        print_json(report_document(report))
+        print_json(report_document(report) | ({"mended": mended_document(mended, dry_run=dry_run)} if fix else {}))
     else:
         print_report(report, None if name is None else next(iter(report.names)), offline=offline)
     if report.faulty:

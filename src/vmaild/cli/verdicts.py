@@ -11,7 +11,7 @@ from datetime import datetime
 from vmaild import __version__
 from vmaild.cli.output import console, print_table
 from vmaild.cli.text import safe
-from vmaild.core.findings import Diagnosis, Finding, Severity
+from vmaild.core.findings import Diagnosis, Finding, Fix, Severity
 from vmaild.core.verdicts import worst
 
 _STYLES = {Severity.UNKNOWN: "cyan", Severity.WARNING: "yellow", Severity.ERROR: "bold red"}
@@ -44,6 +44,12 @@ class Report:
     def verdict(self, name: str) -> str:
         """In one word."""
         return _VERDICTS[worst(self.severities(name))]
+
+    def fixes(self) -> list[Fix]:
+        """What vmaild may mend."""
+        found = [each.fix for name in self.places() for each in self.files.get(name, ())]
+        found += [each.fix for name in self.places() for each in self.diagnoses.get(name, ())]
+        return [fix for fix in dict.fromkeys(found) if fix is not None]
 
     @property
     def faulty(self) -> bool:
@@ -113,7 +119,7 @@ def report_page(report: Report) -> str:
 
 
 def report_document(report: Report) -> dict[str, object]:
-    """For scripts. A finding in a file has `file` and `line`, any other has `code`, `why` and `fix`."""
+    """For scripts. A finding in a file has `file` and `line`, any other has `why`."""
     return {
         "findings": [finding for name in report.places() for finding in _findings(report, name)],
         "verdicts": {name: report.verdict(name) for name in report.names},
@@ -130,6 +136,7 @@ def _findings(report: Report, name: str) -> Iterator[dict[str, object]]:
             "line": finding.line,
             "problem": finding.problem,
             "remedy": finding.remedy,
+            "fix": finding.fix.kind.value if finding.fix else None,
         }
     for each in report.diagnoses.get(name, ()):
         yield {

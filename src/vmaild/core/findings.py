@@ -21,22 +21,6 @@ class Severity(IntEnum):
     """The thing itself does not work: a definition is not in force, a file cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One fault of a file: where it is, what is wrong, and the remedy."""
-
-    path: str
-    line: int
-    """From 1; 0 where the file as a whole is meant."""
-    problem: str
-    remedy: str
-    severity: Severity = Severity.WARNING
-
-    def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.problem}; {self.remedy}"
-
-
 class FixKind(StrEnum):
     """What vmaild may mend by itself."""
 
@@ -57,7 +41,25 @@ class Fix:
     kind: FixKind
     subject: str
     mode: int = 0
-    """Permissions that a file or folder shall have."""
+    """Permissions of a new folder; of what is there, those that it may keep."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One fault of a file: where it is, what is wrong, and the remedy."""
+
+    path: str
+    line: int
+    """From 1; 0 where the file as a whole is meant."""
+    problem: str
+    remedy: str
+    severity: Severity = Severity.WARNING
+    fix: Fix | None = None
+    """None: only people can do it."""
+
+    def __str__(self) -> str:
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return f"{place}: {self.problem}; {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)

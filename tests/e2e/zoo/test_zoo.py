@@ -147,7 +147,7 @@ def test_the_classic_programs_say_the_same(zoo: Zoo, tmp_path: Path) -> None:
     one = zoo.world.run("env", *environment, COMMANDS / "checkvdomain", "healthy.test")
     assert one.stdout == "healthy.test: nothing is wrong\n"
     page = tmp_path / "report.html"
-    named = zoo.world.folder / f"named-{NS1}" / "named.conf"
+    named = zoo.world.folder / f"named-{NS1}.conf"
     command: list[str | Path] = ["env", *environment, COMMANDS / "testalldomain", named, "--html", page]
     every = zoo.world.run(*command, check=False)
     assert every.returncode == 1

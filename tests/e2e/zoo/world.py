@@ -30,6 +30,7 @@ mount --make-rprivate /
 ip link set lo up
 for address in {servers} {addresses}; do ip address add $address dev lo; done
 mount -t tmpfs none /etc/bind
+cp {folder}/rndc.conf /etc/bind
 echo nameserver 127.0.0.1 >{folder}/resolv.conf
 mount --bind {folder}/resolv.conf /etc/resolv.conf
 echo ready
@@ -59,6 +60,7 @@ class World:
         self.folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
         self._served: list[Served] = []
+        (folder / "rndc.conf").write_text(_RNDC)
         script = _SET_UP.format(folder=folder, addresses=" ".join(addresses), servers=f"{NS1}/32 {NS2}/32")
         self._holder = subprocess.Popen(
             ["unshare", "--net", "--mount", "sh", "-c", script], stdout=subprocess.PIPE, stdin=subprocess.DEVNULL
@@ -121,15 +123,17 @@ class World:
             (folder / f"db.{zone.name}").write_text(zone.whole)
         self._named(address, folder, "recursion no;", lines)
 
-    def resolver(self, delegations: Mapping[str, Sequence[str]], address: str = "127.0.0.1") -> None:
-        """A resolver that holds the root: names of zones, and of their name servers."""
+    def resolver(self, delegations: Mapping[str, Sequence[str]], ttl: int = 300) -> None:
+        """A resolver that holds the root: zones and their name servers; `ttl`: how long it keeps an answer."""
+        address = "127.0.0.1"
         folder = self.folder / f"named-{address}"
         folder.mkdir()
         text = SOA.format(serial=1) + "@ NS root.zoo.test.\nroot.zoo.test. A 127.0.0.1\n"
         text += "".join(f"{host}.zoo.test. A {at}\n" for host, at in (("ns", NS1), ("ns2", NS2), ("ns3", NS3)))
         text += "".join(f"{zone}. NS {server}.\n" for zone, servers in delegations.items() for server in servers)
         (folder / "db.root").write_text(text)
-        options = "recursion yes; empty-zones-enable no; resolver-query-timeout 3000;"
+        options = "recursion yes; empty-zones-enable no; resolver-query-timeout 3000; "
+        options += f"max-cache-ttl {ttl}; max-ncache-ttl {ttl};"
         self._named(address, folder, options, [f'zone "." {{ type primary; file "{folder}/db.root"; }};'])
 
     def _named(self, address: str, folder: Path, options: str, lines: Iterable[str]) -> None:
@@ -138,8 +142,9 @@ class World:
         text += f"check-names primary ignore; check-mx ignore; check-integrity no; notify no; {options} }};\n"
         text += f'key "k" {{ algorithm hmac-sha256; secret "{_KEY}"; }};\n'
         text += f'controls {{ inet {address} port 953 allow {{ any; }} keys {{ "k"; }}; }};\n' + "\n".join(lines)
-        (folder / "named.conf").write_text(text)
-        self.start("named", "-g", "-n", "1", "-c", folder / "named.conf")
+        path = self.folder / f"named-{address}.conf"
+        path.write_text(text)
+        self.start("named", "-g", "-n", "1", "-c", path)
         for _ in moments(f"no name server at {address}"):
             if re.search(
                 "status: ", self.run("dig", "+tries=1", "+time=1", f"@{address}", ".", check=False).stdout
@@ -148,12 +153,7 @@ class World:
 
     def rndc(self, address: str, *command: str) -> None:
         """Tell a name server something."""
-        path = self.folder / "rndc.conf"
-        path.write_text(
-            f'key "k" {{ algorithm hmac-sha256; secret "{_KEY}"; }};\noptions {{ default-key "k"; '
-            f"default-server {address}; default-port 953; }};\n"
-        )
-        self.run("rndc", "-c", path, "-s", address, *command)
+        self.run("rndc", "-s", address, *command)
 
     def stop(self) -> None:
         """End everything in it."""
@@ -171,6 +171,10 @@ class World:
 
 
 _KEY = "c2VjcmV0IG9mIGEgdGVzdCBvbmx5"
+_RNDC = (
+    f'key "k" {{ algorithm hmac-sha256; secret "{_KEY}"; }};\n'
+    f'options {{ default-key "k"; default-server {NS1}; default-port 953; }};\n'
+)
 
 
 class Authority:
