@@ -5,7 +5,7 @@ Only addresses that vmaild has put up itself are ever taken down: those in its r
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from vmaild.admin.boot_file import boot_edits, boot_file
@@ -43,6 +43,8 @@ class Addresses:
     """What puts them up after a reboot; empty: nothing does."""
     stored: frozenset[str]
     """Those that it names."""
+    learnt: Mapping[str, str]
+    """By address, the name in reverse DNS that gives it to its domain; no definition says so."""
 
     @property
     def right(self) -> bool:
@@ -75,15 +77,20 @@ def show_addresses(door: Door, name: str = "") -> Addresses:
         placed = _placed(view)
         wanted, _ = _wanted(view)
         everything = bool(not name and door.actor.site_admin)
+        learnt = _learnt(view, wanted)
+        standing = standings(wanted, host, placed, _of_main(view, host, placed))
+        by_pointer = {address: [domain] for address, (domain, _) in learnt.items()}
         shown = tuple(
             each
-            for each in standings(wanted, host, placed, _of_main(view, host, placed))
+            for each in [*standing, *standings(by_pointer, host, (), ())]
             if (everything and not each.domains) or not set(visible).isdisjoint(each.domains)
         )
         file = boot_file(view, host)
         text = view.text(file.path) or "" if file else ""
         stored = {each.address for each in placed if str(each) in text} if is_ours(text) else set()
-        return Addresses(view.site.addresses.interface, shown, file.path if file else "", frozenset(stored))
+        names = {address: name for address, (_, name) in learnt.items()}
+        where = file.path if file else ""
+        return Addresses(view.site.addresses.interface, shown, where, frozenset(stored), names)
 
 
 def allocated(view: View, name: str) -> list[str]:
@@ -188,6 +195,16 @@ def _wanted(view: View) -> tuple[dict[str, list[str]], list[str]]:
         for address in definition.addresses:
             wanted.setdefault(address, []).append(name)
     return wanted, unread
+
+
+def _learnt(view: View, wanted: Collection[str]) -> dict[str, tuple[str, str]]:
+    """By address that no definition names: its domain by reverse DNS, and the name that says so."""
+    found = {}
+    for address, names in view.learnt.items():
+        domain = view.domain_at(address) if address not in wanted else None
+        if domain:
+            found[address] = domain, ", ".join(names)
+    return found
 
 
 def _is_visible(view: View, name: str) -> bool:

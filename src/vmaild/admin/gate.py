@@ -21,6 +21,7 @@ from vmaild.core.permissions import UNIX, Actor, is_co_administrator, same_princ
 from vmaild.core.site import Site
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
+from vmaild.store.learnt import read_learnt
 
 log = logging.getLogger("vmaild.login")
 
@@ -42,7 +43,9 @@ class Gate:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._directory = FileDirectory(self.layout, self.site.recipient_delimiter, keep_copies=False)
+        learnt = read_learnt(self.layout) if self.site.pop3.learn_addresses else {}
+        delimiter = self.site.recipient_delimiter
+        self._directory = FileDirectory(self.layout, delimiter, keep_copies=False, learnt=learnt)
 
     def domain_of(self, host: str, address: str) -> str | None:
         """The domain that a page was reached for: by the name that was asked for, else by the address."""

@@ -19,6 +19,7 @@ from vmaild.formats.domain import parse_definition
 from vmaild.store.directory import FileDirectory
 from vmaild.store.files import Files, ReadFailed
 from vmaild.store.layout import Layout
+from vmaild.store.learnt import read_learnt
 
 
 class View:
@@ -31,6 +32,8 @@ class View:
         self.site = site
         self.actor = actor
         self.files = Files(overlay or {})
+        self.learnt = read_learnt(layout) if site.pop3.learn_addresses else {}
+        """What reverse DNS says of addresses, see store.learnt."""
         self._store = FileDirectory(
             layout,
             site.recipient_delimiter,
@@ -38,6 +41,7 @@ class View:
             forwarding=site.forwarding,
             keep_copies=False,
             srs=site.delivery.srs,
+            learnt=self.learnt,
         )
         self.directory: Directory = _Once(self._store)
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
@@ -63,6 +67,10 @@ class View:
         if domain is None:
             raise Refused(f"there is no domain {name}", "'vmail domain list' shows which there are")
         return domain
+
+    def domain_at(self, address: str) -> str | None:
+        """The domain that a service address stands for; None: none, or more than one."""
+        return self._store.domain_at(address)
 
     def names(self) -> list[str]:
         """Canonical names of all domains, sorted."""

@@ -37,10 +37,17 @@ def show(context: typer.Context, domain: Domain = "", as_json: Json = False) -> 
         print("There are no service addresses; 'vmail domain set DOMAIN --address IP' gives one.")
     else:
         rows = [
-            (each.address, ", ".join(each.domains), each.state.value, each.interface, _after_reboot(found, each))
+            (
+                each.address,
+                ", ".join(each.domains),
+                each.state.value,
+                each.interface,
+                _after_reboot(found, each),
+                _told_by(found, each),
+            )
             for each in found.standings
         ]
-        print_table(("address", "domain", "now", "interface", "after a reboot"), rows)
+        print_table(("address", "domain", "now", "interface", "after a reboot", "told by"), rows)
         if found.stored:
             print(f"\nAfter a reboot they are put up by {found.file}")
     if not found.right:
@@ -73,6 +80,12 @@ def _after_reboot(found: room.Addresses, standing: Standing) -> str:
     return "set up by others" if standing.state is State.UP and not standing.ours else "no"
 
 
+def _told_by(found: room.Addresses, standing: Standing) -> str:
+    """Where it comes from that an address is a domain's."""
+    name = found.learnt.get(standing.address)
+    return f"reverse DNS: {name}" if name else "its definition" if standing.domains else ""
+
+
 def _effects(done: room.Applied) -> dict[str, object]:
     effects = [effect for effect in done.plan.effects if isinstance(effect, AddressEffect)]
     return {
@@ -95,6 +108,7 @@ def _document(found: room.Addresses) -> dict[str, object]:
                 "interface": each.interface,
                 "ours": each.ours is not None,
                 "stored": each.address in found.stored,
+                "reverse_dns": found.learnt.get(each.address),
             }
             for each in found.standings
         ],

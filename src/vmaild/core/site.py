@@ -90,6 +90,8 @@ class Pop3Settings:
     """Open at the same time; of IPv6, per /64. 0: no limit."""
     login_delay: int = 0
     """Seconds between two logins of an account (RFC 2449 section 6.5); 0: none."""
+    learn_addresses: bool = False
+    """Whether an address that no definition names is the domain's whose mail host its PTR record names."""
 
 
 @dataclass(frozen=True, slots=True)

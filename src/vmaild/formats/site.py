@@ -287,6 +287,7 @@ _TABLES: dict[str, dict[str, toml.Key]] = {
         "proxies": toml.texts(parse_network, "192.0.2.1"),
         "max_connections_per_address": toml.number(0),
         "login_delay": toml.number(0),
+        "learn_addresses": toml.flag(),
     },
     "lmtp": {"listen": _LISTEN, "workers": toml.number(1)},
     "maps": {"listen": _LISTEN},

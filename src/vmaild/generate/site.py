@@ -60,6 +60,13 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         ),
         "max_connections_per_address": (50, "Open at the same time from one address; 0: no limit."),
         "login_delay": (0, "Seconds that an account has to wait from one login to the next; 0: none."),
+        "learn_addresses": (
+            False,
+            (
+                "Whether an address that no domain names is that of the domain whose mail host its PTR record\n"
+                "names. It is looked up when the settings are loaded, never for a connection."
+            ),
+        ),
     },
     "lmtp": {
         "listen": (

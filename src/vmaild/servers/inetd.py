@@ -44,6 +44,7 @@ from vmaild.servers.pop3d import Pop3Session, local_host
 from vmaild.servers.worker import Shared, give_up_root, pop3_service
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import layout
+from vmaild.store.learnt import read_learnt
 from vmaild.store.site import SiteUnusable, load_site
 
 
@@ -65,7 +66,9 @@ def main() -> int:
     except SiteUnusable as error:
         print(f"vpop3d: {error}", file=sys.stderr)
         return EX_CONFIG
-    directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs)
+    # Nothing is looked up for a connection: what a running or earlier server has learnt counts.
+    learnt = read_learnt(where) if site.pop3.learn_addresses else {}
+    directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs, learnt=learnt)
     if native and directory.domain_at(here) is None:
         # The daemon finds the connection on its standard streams, as inetd would have given it.
         os.execv(native[0], [os.path.basename(native[0]), *native[1:]])

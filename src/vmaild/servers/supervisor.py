@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from vmaild.core.site import LIVE_VIEW, Listen, Site
 from vmaild.servers import metrics as _imported_before_the_fork  # noqa: F401  workers share what it loads
 from vmaild.servers import passthrough, worker
+from vmaild.servers.learning import learn
 from vmaild.servers.listeners import Address, BindError, address_of, admit, bind, passed_sockets, taken_over
 from vmaild.servers.worker import Door, Post, Role, ServeError, Shared, Speech
 from vmaild.store.atomic import make_folders
@@ -248,9 +249,7 @@ class Supervisor:
             return
         old = list(self.workers)
         self.site = site
-        self.directory = FileDirectory(
-            self.layout, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding
-        )
+        self.directory = _directory(self.layout, site)
         self.directory.names()
         self.vacancies.clear()
         self.staff()
@@ -308,10 +307,20 @@ def serve(layout: Layout, *, on_ready: Callable[[Site], None] | None = None) -> 
         raise ServeError(f"already running: {taken}; stop that one first") from taken
 
 
+def _directory(layout: Layout, site: Site) -> FileDirectory:
+    return FileDirectory(
+        layout,
+        site.recipient_delimiter,
+        srs=site.delivery.srs,
+        forwarding=site.forwarding,
+        learnt=learn(layout, site),
+    )
+
+
 def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], None] | None) -> int:
     # Blocked at once: from here on they wait for sigtimedwait, and none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    directory = FileDirectory(layout, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding)
+    directory = _directory(layout, site)
     directory.names()  # before the fork: what all workers need is read once and shared
     supervisor = Supervisor(layout, site, directory, lifeline=os.pipe(), lock=lock)
     try:

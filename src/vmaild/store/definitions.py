@@ -136,6 +136,11 @@ class Definitions:
         owners = self._owners.addresses.get(address, ())
         return owners[0] if len(owners) == 1 else None
 
+    def is_claimed(self, address: str) -> bool:
+        """Whether the definition of any domain names a service address."""
+        self._look()
+        return address in self._owners.addresses
+
     def named(self, host: str) -> str | None:
         """The domain whose name, domain alias or mail host this is; None: none, or more than one."""
         self._look()

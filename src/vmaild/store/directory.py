@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
 from vmaild.address import Address, AddressError, canonical_domain, fold
@@ -43,6 +44,7 @@ from vmaild.store.definitions import Definitions
 from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell
 from vmaild.store.homes import Homes
 from vmaild.store.layout import Layout
+from vmaild.store.learnt import Learnt
 from vmaild.store.secret import srs_secret
 
 log = logging.getLogger("vmaild.store")
@@ -170,13 +172,18 @@ class FileDirectory:
         forwarding: ForwardingSettings = ForwardingSettings(),  # noqa: B008  immutable
         keep_copies: bool = True,
         srs: bool = False,
+        learnt: Learnt = MappingProxyType({}),
     ) -> None:
-        """Without `keep_copies` nothing is ever written: no copies of good definitions, no index of them."""
+        """Without `keep_copies` nothing is ever written: no copies of good definitions, no index of them.
+
+        `learnt`: what reverse DNS says of addresses; it counts for those that no definition names.
+        """
         self._layout = layout
         self._files = files or Files()
         self.delimiter = delimiter
         self._secret = srs_secret(layout) if srs else None
         self._forwarding = forwarding
+        self._learnt = learnt
         self._definitions = Definitions(layout, self._files, keep_copies=keep_copies)
         self._parts: dict[tuple[str, object], Part[Any]] = {}
         """By path and parser."""
@@ -211,7 +218,14 @@ class FileDirectory:
 
     def domain_at(self, address: str) -> str | None:
         """See DirectoryStore."""
+        if address in self._learnt and not self._definitions.is_claimed(address):
+            found = {self._named_by_pointer(name) for name in self._learnt[address]} - {None}
+            return found.pop() if len(found) == 1 else None
         return self._definitions.with_address(address)
+
+    def _named_by_pointer(self, name: str) -> str | None:
+        """The domain whose mail host has that name, be it written in the definition or the usual one."""
+        return self._definitions.named(name) or self._definitions.named(name.removeprefix("mailhost."))
 
     def domain_named(self, host: str) -> str | None:
         """See DirectoryStore."""

@@ -88,6 +88,11 @@ class Layout:
         return self.path("/var/lib/vmail/addresses.json")
 
     @property
+    def learnt_addresses(self) -> str:
+        """What reverse DNS said of this machine's addresses when the settings were loaded."""
+        return self.path("/var/lib/vmail/learnt-addresses.json")
+
+    @property
     def last_good(self) -> str:
         """Copies of the definitions as they were last understood."""
         return self.path("/var/lib/vmail/last-good")
