@@ -18,6 +18,7 @@ from vmaild.admin.entrance import CONFIRM_FIRST, SET_UP_FIRST, Entrance
 from vmaild.admin.gate import Gate
 from vmaild.admin.imports import Imports
 from vmaild.admin.refusal import Misused, Refused
+from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import Actor
 from vmaild.store.sessions import Sessions, Token
 from vmaild.store.state import StateUnusable
@@ -64,7 +65,7 @@ class Desk:
         except Refused as refusal:
             status = _STATUS.get(refusal.problem, 409)
             return {"problem": refusal.problem, "remedy": refusal.remedy, "status": status}
-        except StateUnusable as error:
+        except (StateUnusable, LookupFailed) as error:
             log.error("%s", error)
         except Exception:
             log.exception("%s failed", request.verb)

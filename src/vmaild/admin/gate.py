@@ -12,9 +12,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vmaild.address import Address, AddressError, canonical_domain, fold
+from vmaild.address import AddressError, canonical_domain, fold
 from vmaild.admin.refusal import Refused
-from vmaild.auth.passwords import NOBODY, verify
+from vmaild.auth.candidate import Candidate, candidate
+from vmaild.auth.passwords import verify
 from vmaild.auth.throttle import Throttle
 from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import UNIX, Actor, is_co_administrator, same_principal
@@ -96,13 +97,16 @@ class Gate:
         self.throttle.succeeded(client, domain, key, time.monotonic())
 
     def actor(self, principal: str) -> Actor | None:
-        """A principal who is known already, as of now; None: they may not go on."""
-        admin = any(same_principal(principal, listed) for listed in self.site.admins)
+        """A principal who is known already, as of now; None: they may not go on. Raises LookupFailed."""
         if principal.startswith(UNIX):
-            return Actor(principal, admin, "web") if admin or self.domains_of(principal) else None
+            actor = self._actor(principal)
+            return actor if actor.site_admin or self.domains_of(principal) else None
         with self._lock:
-            found = self._hash(principal, None)
-        return Actor(principal, admin, "web") if found[1] is not None else None
+            meant = candidate(self._directory, principal, None, time.time())
+        return self._actor(principal) if _in_service(meant) else None
+
+    def _actor(self, principal: str) -> Actor:
+        return Actor(principal, any(same_principal(principal, listed) for listed in self.site.admins), "web")
 
     def domains_of(self, principal: str) -> list[str]:
         """The domains that a principal is a co-administrator of, sorted."""
@@ -119,60 +123,42 @@ class Gate:
 
     def _account(self, login: str, password: str, domain: str | None, client: str) -> Actor:
         with self._lock:
-            domain_name, address, hashed = self._hash(login, domain)
-        key = fold(login.rpartition("@")[0] or login)
-        self._wait(client, domain_name, key)
+            meant = candidate(self._directory, login, domain, time.time())
+        self._wait(client, meant.domain_name, meant.key)
         secret = password.encode("utf-8", "surrogatepass")
-        right = verify(secret, hashed)
-        if not right or address is None:
-            self.throttle.failed(client, domain_name, key, secret, time.monotonic())
-            log.info("web login failed: %r from %s", login, client)
-            raise Refused(WRONG, "try again")
-        self.throttle.succeeded(client, domain_name, key, time.monotonic())
-        principal = str(Address(address.key, address.domain))
-        return Actor(principal, any(same_principal(principal, each) for each in self.site.admins), "web")
-
-    def _hash(self, login: str, domain_name: str | None) -> tuple[str, Address | None, str]:
-        """The domain that is meant, whose password it is (None: nobody's), and what it is checked against."""
-        name, mark, named = login.rpartition("@")
-        if not mark:
-            name, mark, named = login.rpartition("%")
-        try:
-            wanted = canonical_domain(named) if mark else (domain_name or "")
-            domain = self._directory.find(wanted) if wanted else None
-        except (AddressError, LookupFailed):
-            domain = None
-        name = name if mark else login
-        if domain is not None and domain_name in (None, domain.name):
-            account = domain.accounts.get(fold(name))
-            entry = self._directory.password_of(domain.name, name) if account else None
-            expired = entry is not None and entry.expires is not None and entry.expires * 86400 <= time.time()
-            usable = entry is not None and bool(entry.password) and not entry.locked and not expired
-            if account is not None and entry is not None and usable and not domain.definition.disabled:
-                return domain.name, Address(account.login, domain.name), entry.password
-        there = domain_name or (domain.name if domain else "")
-        return there, None, (self._directory.any_password(there) if there else "") or NOBODY
+        right = verify(secret, meant.hashed) and _in_service(meant)
+        self._count(client, meant.domain_name, meant.key, login, secret, right=right)
+        return self._actor(f"{meant.login}@{meant.domain_name}")
 
     def _user(self, name: str, password: str, client: str) -> Actor:
-        principal = UNIX + name
+        actor = self._actor(UNIX + name)
         key = fold(name)
         self._wait(client, "", key)
-        site_admin = any(same_principal(principal, each) for each in self.site.admins)
-        may = site_admin or bool(self.domains_of(principal))
+        may = actor.site_admin or bool(self.domains_of(actor.principal))
         # PAM is asked whoever it is, so that nobody learns who administers here.
-        right = self.pam is not None and self.pam(name, password)
-        if not (right and may):
-            self.throttle.failed(client, "", key, password.encode("utf-8", "surrogatepass"), time.monotonic())
-            log.info("web login failed: %r from %s", principal, client)
-            raise Refused(WRONG, "try again")
-        self.throttle.succeeded(client, "", key, time.monotonic())
-        return Actor(principal, site_admin, "web")
+        right = self.pam is not None and self.pam(name, password) and may
+        self._count(client, "", key, actor.principal, password.encode("utf-8", "surrogatepass"), right=right)
+        return actor
+
+    def _count(self, client: str, domain: str, key: str, login: str, secret: bytes, *, right: bool) -> None:
+        """Let the throttle know how a check ended. Raises Refused where the password was not right."""
+        now = time.monotonic()
+        if right:
+            self.throttle.succeeded(client, domain, key, now)
+            return
+        self.throttle.failed(client, domain, key, secret, now)
+        log.info("web login failed: %r from %s", login, client)
+        raise Refused(WRONG, "try again")
 
     def _wait(self, client: str, domain: str, key: str) -> None:
         verdict = self.throttle.verdict(client, domain, key, time.monotonic())
         if verdict.refused:
             raise Refused(TOO_MANY, "try again later")
         time.sleep(verdict.delay)
+
+
+def _in_service(meant: Candidate) -> bool:
+    return bool(meant.login) and meant.domain is not None and not meant.domain.definition.disabled
 
 
 def pam_takes(user: str, password: str, service: str) -> bool:

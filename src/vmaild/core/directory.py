@@ -268,6 +268,18 @@ class Directory(Protocol):
         ...
 
 
+class Passwords(Directory, Protocol):
+    """What logging in asks of the outside, besides. Both raise LookupFailed."""
+
+    def password_of(self, domain: str, login: str) -> ShadowEntry | None:
+        """The shadow entry of a login (any case)."""
+        ...
+
+    def any_password(self, domain: str) -> str:
+        """Somebody's hash of a domain, empty where there is none."""
+        ...
+
+
 def delimiter_of(definition: DomainDefinition, directory: Directory) -> str:
     """What parts logins from sub-addresses in a domain; empty: there are no sub-addresses."""
     own = definition.recipient_delimiter

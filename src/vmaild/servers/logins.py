@@ -15,11 +15,11 @@ from collections.abc import Callable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
-from vmaild.address import AddressError, canonical_domain, fold
 from vmaild.auth.cache import VerifiedPasswords
-from vmaild.auth.passwords import NOBODY, verify
+from vmaild.auth.candidate import Candidate, candidate
+from vmaild.auth.passwords import verify
 from vmaild.auth.throttle import Throttle
-from vmaild.core.directory import Domain, LookupFailed
+from vmaild.core.directory import LookupFailed
 from vmaild.protocol.pop3_events import LoginRefused, ResponseCode
 from vmaild.servers.board import Metric, Row
 from vmaild.store.directory import DirectoryStore
@@ -83,13 +83,13 @@ class Logins:
 
     def _try(self, attempt: Attempt, done: Done, *, delayed: bool) -> bool:
         try:
-            candidate = self._look_up(attempt)
+            meant = candidate(self.directory, attempt.login, attempt.domain, time.time())
         except LookupFailed as failure:
             log.error("login from %s: %s", attempt.client, failure)
             return self._refuse(done, TRY_LATER, Metric.LOGINS_DEFERRED)
-        if candidate.domain is not None and not (attempt.private or candidate.domain.definition.plain_logins):
+        if meant.domain is not None and not (attempt.private or meant.domain.definition.plain_logins):
             return self._refuse(done, NEEDS_TLS, Metric.LOGINS_DEFERRED)
-        verdict = self.throttle.verdict(attempt.client, candidate.domain_name, candidate.key, time.monotonic())
+        verdict = self.throttle.verdict(attempt.client, meant.domain_name, meant.key, time.monotonic())
         if verdict.refused:
             log.warning("login refused after many failures: %r from %s", attempt.login, attempt.client)
             return self._refuse(done, TOO_MANY_FAILURES, Metric.LOGINS_THROTTLED)
@@ -98,14 +98,14 @@ class Logins:
             loop = asyncio.get_running_loop()
             loop.call_later(verdict.delay, lambda: attempt.wanted() and self._try(attempt, done, delayed=True))
             return False
-        return self._verify(attempt, candidate, done)
+        return self._verify(attempt, meant, done)
 
-    def _verify(self, attempt: Attempt, candidate: _Candidate, done: Done) -> bool:
-        mailbox, hashed, password = candidate.mailbox, candidate.hashed, attempt.password
+    def _verify(self, attempt: Attempt, meant: Candidate, done: Done) -> bool:
+        mailbox, hashed, password = _mailbox(meant), meant.hashed, attempt.password
         cache = self.cache
         if mailbox and cache and cache.knows(mailbox.domain, mailbox.login, password, hashed):
             self.row.add(Metric.LOGINS_REMEMBERED)
-            self._verified(attempt, candidate, done, right=True)
+            self._verified(attempt, meant, done, right=True)
             return True
         if self.checks >= MAX_CHECKS:
             return self._refuse(done, TOO_BUSY, Metric.LOGINS_DEFERRED)
@@ -121,29 +121,29 @@ class Logins:
             right = future.result()
             if right and mailbox and cache is not None:
                 cache.remember(mailbox.domain, mailbox.login, password, hashed)
-            self._verified(attempt, candidate, done, right=right)
+            self._verified(attempt, meant, done, right=right)
 
         future = self.hashing.submit(verify, password, hashed)
         future.add_done_callback(lambda future: loop.call_soon_threadsafe(checked, future))
         return False
 
-    def _verified(self, attempt: Attempt, candidate: _Candidate, done: Done, *, right: bool) -> None:
-        mailbox, now = candidate.mailbox, time.monotonic()
-        if not right or mailbox is None or candidate.domain is None:
+    def _verified(self, attempt: Attempt, meant: Candidate, done: Done, *, right: bool) -> None:
+        mailbox, now = _mailbox(meant), time.monotonic()
+        if not right or mailbox is None or meant.domain is None:
             log.info("login failed: %r from %s", attempt.login, attempt.client)
-            self.throttle.failed(attempt.client, candidate.domain_name, candidate.key, attempt.password, now)
+            self.throttle.failed(attempt.client, meant.domain_name, meant.key, attempt.password, now)
             self._refuse(done, WRONG, Metric.LOGINS_FAILED)
             return
-        self.throttle.succeeded(attempt.client, mailbox.domain, candidate.key, now)
-        if candidate.domain.definition.disabled:
+        self.throttle.succeeded(attempt.client, mailbox.domain, meant.key, now)
+        if meant.domain.definition.disabled:
             self._refuse(done, DISABLED, Metric.LOGINS_DEFERRED)
             return
         if self.delay:
-            last = self.throttle.last_login(mailbox.domain, candidate.key)
+            last = self.throttle.last_login(mailbox.domain, meant.key)
             if last is not None and now - last < self.delay:
                 self._refuse(done, TOO_SOON, Metric.LOGINS_DEFERRED)
                 return
-            self.throttle.logged_in(mailbox.domain, candidate.key, now)
+            self.throttle.logged_in(mailbox.domain, meant.key, now)
         self.row.add(Metric.LOGINS_GOOD)
         done(mailbox)
 
@@ -156,50 +156,6 @@ class Logins:
         self.checks += number
         self.row.set(Metric.HASHING, self.checks)
 
-    def _look_up(self, attempt: Attempt) -> _Candidate:
-        """Whose password is to be checked. Raises LookupFailed."""
-        directory = self.directory
-        name, domain_name = split_login(attempt.login, attempt.domain)
-        domain = directory.find(domain_name) if domain_name else None
-        key = fold(name)
-        if domain is not None and attempt.domain in (None, domain.name):
-            account = domain.accounts.get(key)
-            entry = directory.password_of(domain.name, name) if account else None
-            if account is not None and entry is not None:
-                expired = entry.expires is not None and entry.expires * 86400 <= time.time()
-                if entry.password and not (entry.locked or expired):
-                    return _Candidate(domain, Mailbox(domain.name, account.login), key, entry.password)
-        # Nobody's: somebody else's hash is verified, so that the answer takes as long.
-        there = attempt.domain or (domain.name if domain else "")
-        hashed = (directory.any_password(there) if there else "") or NOBODY
-        return _Candidate(domain, None, key, hashed)
-
-
-@dataclass(frozen=True, slots=True)
-class _Candidate:
-    domain: Domain | None
-    mailbox: Mailbox | None
-    """None: there is no such login, or it may not log in; the check fails whatever the password."""
-    key: str
-    hashed: str = field(repr=False)
-
-    @property
-    def domain_name(self) -> str:
-        return self.domain.name if self.domain else ""
-
-
-def split_login(login: str, domain: str | None) -> tuple[str, str]:
-    """A login as (name, canonical domain); the domain is empty where neither login nor connection tells it."""
-    name, mark, named = login.rpartition("@")
-    if not mark:
-        name, mark, named = login.rpartition("%")
-    if not mark:
-        return login, domain or ""
-    try:
-        return name, canonical_domain(named)
-    except AddressError:
-        return name, ""
-
 
 def hashing_threads() -> ThreadPoolExecutor:
     """Threads for hashes. They have what others leave of the processor: guesses must hold up nobody who is in."""
@@ -211,3 +167,7 @@ def _give_way() -> None:
     thread = threading.get_native_id()
     # To less than what the process has already, it could not go.
     os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
+
+
+def _mailbox(candidate: Candidate) -> Mailbox | None:
+    return Mailbox(candidate.domain_name, candidate.login) if candidate.login else None

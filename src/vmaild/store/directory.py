@@ -26,11 +26,11 @@ from vmaild.core.directory import (
     Account,
     AliasEntry,
     AliasFile,
-    Directory,
     Domain,
     DomainDefinition,
     IncludeList,
     LookupFailed,
+    Passwords,
     ShadowEntry,
     Source,
 )
@@ -69,7 +69,7 @@ _NO_PASSWORDS: Mapping[str, ShadowEntry] = {}
 _NO_ALIASES: Mapping[str, AliasEntry] = {}
 
 
-class DirectoryStore(Directory, Protocol):
+class DirectoryStore(Passwords, Protocol):
     """The seam: what everything above asks of wherever domains are kept."""
 
     def names(self) -> list[str]:
@@ -82,14 +82,6 @@ class DirectoryStore(Directory, Protocol):
 
     def domain_named(self, host: str) -> str | None:
         """The domain whose name, domain alias or mail host is `host`; None: none, or more than one."""
-        ...
-
-    def password_of(self, domain: str, login: str) -> ShadowEntry | None:
-        """The shadow entry of a login (any case). Raises LookupFailed."""
-        ...
-
-    def any_password(self, domain: str) -> str:
-        """Somebody's hash of a domain, empty where there is none; see password_of."""
         ...
 
     def findings(self, domain: str) -> tuple[Finding, ...]:
