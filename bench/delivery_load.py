@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.delivery_servers import Deliverer
+from bench.machine import machine_time
 from bench.pop3_load import LoadFailed, Run
-from bench.pop3_servers import machine_time
 
 _HERE = Path(__file__).parent
 _MEGABYTE = 1_000_000
