@@ -27,7 +27,7 @@ from vmaild.core.directory import Quota
 from vmaild.store.atomic import write_atomically
 from vmaild.store.content import Content
 from vmaild.store.maildir import MaildirStore
-from vmaild.store.messages import Mailbox, MaildropBusy, MessageGone, Terms
+from vmaild.store.messages import Mailbox, MaildropBusy, MessageGone, Once, Terms
 
 STEPS = (
     "open",
@@ -41,6 +41,8 @@ STEPS = (
     "rename",
     "unlink",
     "fchmod",
+    "pwrite",
+    "link",
 )
 EARLIER = b"X-Earlier: yes\n\nsafe\n"
 HEADER = b"Return-Path: <>\n"
@@ -115,6 +117,31 @@ def kill_delivery(spool: str, situation: str, size: str, quota: str) -> None:
     print(json.dumps(answers))
 
 
+def deliver_once(store: MaildirStore, mailbox: Mailbox, body: bytes) -> Once:
+    once = Once(f"{mailbox} {body!r}")
+    with Content("/tmp") as content:
+        content.append(body)
+        content.finish()
+        store.deliver(mailbox, HEADER, content, Terms(Quota(10_000_000)), once)
+    return once
+
+
+def kill_once(folder: str, size: str) -> None:
+    """As kill_delivery, with a key; then bring again what was not answered, from this process."""
+    store = MaildirStore(f"{folder}/spool", f"{folder}/run/unanswered")
+    os.makedirs(f"{folder}/spool")
+    answers: list[bool] = []
+    survived = False
+    while not survived:
+        mailbox = Mailbox("va.toto.fr", f"box{len(answers) + 1}")
+        act = functools.partial(deliver_once, store, mailbox, BODIES[size])
+        survived, answered = survives(len(answers) + 1, act)  # type: ignore[arg-type]
+        answers.append(answered)
+        if not answered:
+            store.answered([deliver_once(store, mailbox, BODIES[size])])
+    print(json.dumps(answers))
+
+
 def write_new(path: Path) -> None:
     write_atomically(str(path), b"new" * 10_000)
 
@@ -182,6 +209,25 @@ def test_a_delivery_killed_at_any_step(tmp_path: Path, situation: str, size: str
     assert answers[-1]
 
 
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_what_a_killed_delivery_has_put_there_is_not_put_there_again(tmp_path: Path, size: str) -> None:
+    ran = subprocess.run(run_self("kill-once", str(tmp_path), size), capture_output=True, check=True)
+    answers = json.loads(ran.stdout)
+    store = MaildirStore(f"{tmp_path}/spool", f"{tmp_path}/run/unanswered")
+    assert answers.count(False) > 6
+    for step in range(1, len(answers) + 1):
+        mailbox = Mailbox("va.toto.fr", f"box{step}")
+        assert messages_in(store, mailbox) == [HEADER + BODIES[size]], f"killed at step {step}"
+    # Each was answered in the end, but for the one of the last process, which did not come to say so.
+    left = [name for name in os.listdir(tmp_path / "run/unanswered") if name[0] != "."]
+    assert len(left) == answers.count(True)
+    # What was answered is another message the next time.
+    mailbox = Mailbox("va.toto.fr", "box1")
+    for _ in range(2):
+        store.answered([deliver_once(store, mailbox, BODIES[size])])
+    assert len(messages_in(store, mailbox)) == 3
+
+
 def test_an_atomic_write_killed_at_any_step(tmp_path: Path) -> None:
     ran = subprocess.run(run_self("kill-write", str(tmp_path)), capture_output=True, check=True)
     answers = json.loads(ran.stdout)
@@ -247,6 +293,8 @@ if __name__ == "__main__":
     match sys.argv[1:]:
         case ["kill-delivery", *arguments]:
             kill_delivery(*arguments)
+        case ["kill-once", *arguments]:
+            kill_once(*arguments)
         case ["kill-write", folder]:
             kill_write(folder)
         case ["deliver", *arguments]:

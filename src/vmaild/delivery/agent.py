@@ -127,24 +127,35 @@ class Agent:
         home = self._outside.layout.home(domain.name, account.login)
         return Owner(Address(account.login, domain.name), account.full_name, home, own)
 
+    def attempt(self, *, one_answer: bool = False) -> Attempt:
+        """Begin to deliver a message, whose sender waits from now on; see Attempt for `one_answer`."""
+        return Attempt(time.monotonic() + self._outside.settings.message_time, one_answer)
+
+    def answered(self, attempt: Attempt) -> None:
+        """The sender has got its answer. Never fails."""
+        self._mailboxes.answered(attempt.once)
+
+    def abandoned(self, attempt: Attempt) -> None:
+        """The sender is gone without the answer: what was delivered is not delivered again. Never fails."""
+        self._mailboxes.abandoned(attempt.once)
+
     def deliver(
         self,
         sender: str,
         trace: bytes,
         orders: Sequence[Order],
         content: Content,
-        began: float | None = None,
+        attempt: Attempt | None = None,
     ) -> list[Outcome]:
         """Do for one message what every order asks for; one outcome for each, in their order.
 
         `sender` is the envelope's, empty for the null sender; `trace` are header lines with LF ends (Received)
-        that go above the content; `began`, of time.monotonic(), is since when the sending server waits for the
-        answer (None: now). Blocks; a positive outcome means that the message is on disk, or was taken by
-        whoever it was for. A mailbox or address that several recipients lead to gets one copy. Never raises.
+        that go above the content. With an `attempt`, say later what became of the answer. Blocks; a positive
+        outcome means that the message is on disk, or was taken by whoever it was for. A mailbox or address that
+        several recipients lead to gets one copy. Never raises.
         """
-        began = time.monotonic() if began is None else began
-        attempt = Attempt(began + self._outside.settings.message_time)
-        message = Message(sender, trace, content, attempt)
+        ours = attempt or self.attempt()
+        message = Message(sender, trace, content, ours)
         done: dict[Mailbox | Target, Outcome] = {}
         outcomes: list[Outcome] = []
         for order in orders:
@@ -154,16 +165,21 @@ class Agent:
                 # The sender learns nothing of our insides, and keeps the message.
                 log.exception("%s: delivery failed", order.recipient)
                 outcomes.append(Deferred(Condition.INTERNAL))
+        if ours.one_answer:
+            self._note_all(message, orders, outcomes)
+        if attempt is None:
+            self.answered(ours)
         return outcomes
 
     def _carry_out(self, message: Message, order: Order, done: dict[Mailbox | Target, Outcome]) -> Outcome:
         if not message.attempt.left():
             return Deferred(Condition.OUT_OF_TIME)
         several = len(order.mailboxes) + len(order.outside) > 1
+        one_answer = message.attempt.one_answer
         key = ""
         before: set[str] = set()
-        if several and (order.outside or not self._partial.is_empty()):
-            key = f"{message.digest()} {order.recipient}"
+        if (several and order.outside) or ((several or one_answer) and not self._partial.is_empty()):
+            key = _key(message, order)
             before = self._partial.done(key)
         if order.outside and message.has_been_through(order.recipient):
             return Rejected(Condition.LOOP)
@@ -181,13 +197,25 @@ class Agent:
             outcomes[mailbox] = done.get(mailbox, Delivered())
         outcome = _worst(list(outcomes.values()))
         if several and isinstance(outcome, Deferred):
-            self._note(key or f"{message.digest()} {order.recipient}", outcomes, outcomes)
-        elif key:
+            self._note(key or _key(message, order), outcomes, outcomes)
+        elif key and not one_answer:
             self._partial.forget(key)
         for owner in order.replies:
             if isinstance(outcome, Delivered):
                 self._outside.answer(owner, message)
         return outcome
+
+    def _note_all(self, message: Message, orders: Sequence[Order], outcomes: Sequence[Outcome]) -> None:
+        """Note what is done, where one recipient makes the message come again for all; else forget it."""
+        again = any(isinstance(outcome, Deferred) for outcome in outcomes)
+        if not again and self._partial.is_empty():
+            return
+        for order, outcome in zip(orders, outcomes, strict=True):
+            if not again:
+                self._partial.forget(_key(message, order))
+            elif isinstance(outcome, Delivered):
+                targets = (*(copy.mailbox for copy in order.mailboxes), *order.outside)
+                self._note(_key(message, order), targets, dict.fromkeys(targets, outcome))
 
     def _note(
         self, key: str, targets: Iterable[Mailbox | Target], outcomes: Mapping[Mailbox | Target, Outcome]
@@ -197,6 +225,10 @@ class Agent:
             self._partial.add(key, {str(target) for target in targets if isinstance(outcomes[target], Delivered)})
         except OSError as error:
             log.error("cannot note what was delivered, it may come twice: %s", error)
+
+
+def _key(message: Message, order: Order) -> str:
+    return f"{message.digest()} {order.recipient}"
 
 
 def _worst(outcomes: Sequence[Outcome]) -> Outcome:

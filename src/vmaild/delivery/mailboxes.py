@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from vmaild.address import Address, fold
@@ -11,7 +12,7 @@ from vmaild.core.site import DeliverySettings
 from vmaild.delivery.message import Message
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.store.content import Content
-from vmaild.store.messages import Mailbox, MessageStore, OverQuota, StoreError, StoreFull, Terms
+from vmaild.store.messages import Mailbox, MessageStore, Once, OverQuota, StoreError, StoreFull, Terms
 
 log = logging.getLogger("vmaild.delivery")
 
@@ -66,6 +67,14 @@ class Mailboxes:
             definition.language or self._settings.language,
         )
 
+    def answered(self, deliveries: Iterable[Once]) -> None:
+        """See MessageStore."""
+        self._messages.answered(deliveries)
+
+    def abandoned(self, deliveries: Iterable[Once]) -> None:
+        """See MessageStore."""
+        self._messages.abandoned(deliveries)
+
     def put(self, message: Message, recipient: Address, copy: Copy) -> Outcome:
         """Put a message into a mailbox; a positive outcome means that it is on disk. Never raises."""
         if copy.is_too_large(message.content.virtual_size):
@@ -94,13 +103,15 @@ class Mailboxes:
         return Delivered()
 
     def _deliver(self, message: Message, recipient: Address, header: bytes, copy: Copy) -> bool:
+        once = Once(f"{message.key()} {recipient} {copy.mailbox}")
+        message.attempt.once.append(once)
         if not copy.filter:
-            return self._messages.deliver(copy.mailbox, header, message.content, copy.terms)
+            return self._messages.deliver(copy.mailbox, header, message.content, copy.terms, once)
         from vmaild.delivery.filter import filtered  # noqa: PLC0415  few domains have one
 
         seconds = message.attempt.left(self._settings.filter_time)
         with filtered(copy, message, recipient, header, self._incoming, seconds) as content:
-            return self._messages.deliver(copy.mailbox, b"", content, copy.terms)
+            return self._messages.deliver(copy.mailbox, b"", content, copy.terms, once)
 
     def _warn(self, copy: Copy) -> None:
         """Tell the owner that the mailbox is nearly full; the quota does not hold this letter up."""

@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 
 from vmaild.address import Address, AddressError, parse_address
 from vmaild.store.content import Content
+from vmaild.store.messages import Once
 
 MAX_HOPS = 50
 """Received fields of a message that goes on to another server; with more it goes round (RFC 5321 6.3)."""
 _MAX_HEADER = 1 << 20
 """Octets of the header that are looked at."""
+_ENDS = 1 << 19
+"""Octets at either end of a large message that tell it from others."""
 
 
 @dataclass(slots=True)
@@ -22,8 +25,14 @@ class Attempt:
 
     deadline: float = math.inf
     """In seconds of time.monotonic(): until then the sending server waits for the answer."""
+    one_answer: bool = False
+    """Whether all recipients get the worst answer of them: where one waits, the message comes again for all."""
     relay_failed: bool = False
     """Whether the relay did not answer: it is not tried anew for each recipient."""
+    once: list[Once] = field(default_factory=list)
+    """What was put into mailboxes, until the sender has its answer."""
+    key: str = ""
+    """Message.key, once it is known."""
 
     def left(self, most: float = math.inf) -> float:
         """Seconds until the deadline, at most `most`; 0: it is over."""
@@ -44,6 +53,23 @@ class Message:
     def header_fields(self) -> list[tuple[str, str]]:
         """The fields of the header, names in lower case, values unfolded. Raises OSError."""
         return parse_header(self.header())
+
+    def key(self) -> str:
+        """As `digest`, in the time that a small message takes: of a large one both ends count, and the size."""
+        if not self.attempt.key:
+            small = self.content.size <= 2 * _ENDS
+            self.attempt.key = self.digest() if small else self._digest_of_ends()
+        return self.attempt.key
+
+    def _digest_of_ends(self) -> str:
+        size = self.content.size
+        found = hashlib.sha256(f"{self.sender}\0{size}\0".encode("utf-8", "surrogateescape"))
+        position = 0
+        for chunk in self.content.chunks():
+            if position < _ENDS or position + len(chunk) > size - _ENDS:
+                found.update(chunk)
+            position += len(chunk)
+        return found.hexdigest()
 
     def header(self) -> bytes:
         """The header as stored, without the empty line below it. Raises OSError."""

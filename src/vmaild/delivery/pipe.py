@@ -166,9 +166,9 @@ def _through_server(
         server.connect(f"{root}/run/vmail/lmtp.sock")
     except OSError:
         return None
-    from vmaild.protocol.lmtp_client import converse, dialogue
+    from vmaild.protocol.lmtp_client import ONE_ANSWER, converse, dialogue
 
-    run = dialogue("localhost", sender, recipients, content)
+    run = dialogue(ONE_ANSWER, sender, recipients, content)
     return converse(run, lambda: server.recv(_BLOCK), server.sendall)
 
 
@@ -191,7 +191,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding)
     agent = Agent(
         directory,
-        MaildirStore(where.spool),
+        MaildirStore(where.spool, where.unanswered),
         outside(where, site, "localhost"),
         defer_over_quota=site.delivery.over_quota == "defer",
     )
@@ -217,8 +217,12 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
             if site.delivery.max_size and message.size > site.delivery.max_size:
                 return _report(", ".join(recipients), Rejected(Condition.TOO_BIG))
         message.finish()
-        for order, outcome in zip(orders, agent.deliver(sender, b"", orders, message), strict=True):
+        attempt = agent.attempt(one_answer=True)
+        outcomes = agent.deliver(sender, b"", orders, message, attempt)
+        for order, outcome in zip(orders, outcomes, strict=True):
             status = _worse(status, _report(str(order.recipient), outcome))
+        # As late as can be: if this process is killed before, its caller brings the message again.
+        agent.answered(attempt)
     return status
 
 

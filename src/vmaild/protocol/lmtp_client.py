@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 MAX_REPLY = 65_536
 """Octets of one reply with all its lines; only a broken server says more."""
 
+ONE_ANSWER = "vdeliver.localhost"
+"""How a client greets that has one answer for all recipients, whatever LMTP tells it: an exit status."""
+
 Result = tuple[str, int, str, str]
 """A recipient as it was given, its reply code, enhanced status code and text."""
 _Reply = tuple[int, list[str]]

@@ -17,6 +17,7 @@ from typing import cast
 
 from vmaild import __version__
 from vmaild.delivery.agent import Agent, Order
+from vmaild.delivery.message import Attempt
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.protocol.lmtp import (
     Connection,
@@ -33,6 +34,7 @@ from vmaild.protocol.lmtp import (
     State,
     TransactionReset,
 )
+from vmaild.protocol.lmtp_client import ONE_ANSWER
 from vmaild.protocol.waits import Wait
 from vmaild.servers.board import Metric, Row
 from vmaild.store.content import Content
@@ -46,6 +48,10 @@ _COUNTED: dict[type[Outcome], Metric] = {
     Rejected: Metric.DELIVERIES_REJECTED,
 }
 
+_FLUSHED = 0.01
+"""Seconds after which the event loop has handed an answer to the system, or knows that nobody is there."""
+_UNREAD = 1.0
+"""Seconds between looks at an answer that the client does not read."""
 SILENCE = 300.0
 """Seconds a client may be silent (RFC 5321 4.5.3.2 asks for five minutes)."""
 
@@ -101,6 +107,8 @@ class LmtpSession(asyncio.Protocol):
         self._failure: Outcome | None = None
         """Why the content could not be kept, when that was noticed while it came."""
         self._reading = self._writable = True
+        self._unsettled: Attempt | None = None
+        """The message whose answer was written, and may not have left."""
         self.active = time.monotonic()
         self.working = False
         """Whether a thread is at work for this session."""
@@ -125,6 +133,7 @@ class LmtpSession(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client said."""
         self.active = time.monotonic()
+        self._settle(answered=True)  # the client goes on
         self._core.receive_data(data)
         self._pump()
 
@@ -146,6 +155,7 @@ class LmtpSession(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop what has not been answered; a thread at work finishes, and closes the content itself."""
         self._core.connection_lost()
+        self._settle(answered=exc is None)
         self._service.sessions.discard(self)
         self._service.row.set(Metric.OPEN_DELIVERIES, len(self._service.sessions))
         if not self.working:
@@ -253,11 +263,12 @@ class LmtpSession(asyncio.Protocol):
         loop = asyncio.get_running_loop()
         sender, trace = self._sender, self._trace(orders)
         self.working = True
-        began = time.monotonic()
+        one_answer = self._dialect is Dialect.SMTP or self._hello.name == ONE_ANSWER
+        attempt = self._service.agent.attempt(one_answer=one_answer)
 
         def work() -> list[Outcome]:
             with content:
-                return self._service.agent.deliver(sender, trace, orders, content, began)
+                return self._service.agent.deliver(sender, trace, orders, content, attempt)
 
         def back(future: Future[list[Outcome]]) -> None:
             self.working = False
@@ -266,12 +277,31 @@ class LmtpSession(asyncio.Protocol):
             self._count(settled, content.size)
             self._core.send(settled)
             self._reset()
-            if self._core.state is not State.CLOSED:
-                self._pump()
+            if self._core.state is State.CLOSED:
+                self._service.agent.abandoned(attempt)
+                return
+            self._unsettled = attempt
+            self._pump()
+            loop.call_later(_FLUSHED, self._look, attempt)
 
         quick = all(order.is_quick for order in orders)
         executor = self._service.disk if quick else self._service.outside
         executor.submit(work).add_done_callback(lambda future: loop.call_soon_threadsafe(back, future))
+
+    def _look(self, attempt: Attempt) -> None:
+        """Look whether the answer has left, if that is not known yet."""
+        if attempt is not self._unsettled:
+            return
+        if self._transport.get_write_buffer_size():
+            asyncio.get_running_loop().call_later(_UNREAD, self._look, attempt)
+        else:
+            self._settle(answered=True)
+
+    def _settle(self, *, answered: bool) -> None:
+        """Note whether the client has got its answer."""
+        attempt, self._unsettled = self._unsettled, None
+        if attempt is not None:
+            (self._service.agent.answered if answered else self._service.agent.abandoned)(attempt)
 
     def _count(self, outcomes: list[Outcome], size: int) -> None:
         for outcome in outcomes:

@@ -332,6 +332,7 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
     for address in supervisor.passed.keys() - served:
         log.warning("%s was passed to this process, but no setting of vmail.toml listens there", address)
     make_folders(layout.incoming, 0o700)
+    make_folders(layout.unanswered, 0o700)
     supervisor.staff()
     log.info("serving %d domains", len(directory.names()))
     if on_ready is not None:

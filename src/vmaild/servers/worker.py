@@ -198,7 +198,7 @@ def lmtp_service(layout: Layout, site: Site, directory: FileDirectory, row: Row)
     """The LMTP service of one process."""
     agent = Agent(
         directory,
-        MaildirStore(layout.spool),
+        MaildirStore(layout.spool, layout.unanswered),
         outside(layout, site, _hostname()),
         defer_over_quota=site.delivery.over_quota == "defer",
     )

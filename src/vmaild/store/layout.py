@@ -106,6 +106,11 @@ class Layout:
         """Sockets, locks, pid files."""
         return self.path("/run/vmail")
 
+    @property
+    def unanswered(self) -> str:
+        """Notes on messages that are in a mailbox while their sender still waits."""
+        return self.path("/run/vmail/unanswered")
+
     def lock(self, name: str) -> str:
         """A lock file of the administration."""
         return self.path(f"/run/vmail/lock.{name}")

@@ -10,14 +10,17 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 
 from vmaild.store.atomic import NEW_FILE, fsync_folder, inherit_owner, make_folders
 from vmaild.store.content import Content, bare_line_feeds
 from vmaild.store.folders import folder_for
 from vmaild.store.maildrop import LockedMaildrop, Snapshots
-from vmaild.store.messages import FREELY, Mailbox, StoreFailed, Terms, Usage, store_failure
+from vmaild.store.messages import FREELY, Mailbox, Once, StoreFailed, Terms, Usage, store_failure
 from vmaild.store.quota import counted, measure
+from vmaild.store.unanswered import Unanswered
 
 CACHED_MESSAGES = 200_000
 """Messages in all snapshots that a process keeps for the next poll: some 250 bytes each."""
@@ -31,26 +34,48 @@ class MaildirStore:
     their mailbox.
     """
 
-    def __init__(self, spool: str, *, cached_messages: int = CACHED_MESSAGES) -> None:
+    def __init__(self, spool: str, unanswered: str = "", *, cached_messages: int = CACHED_MESSAGES) -> None:
+        """`unanswered` is a folder that lasts until the machine ends; empty: what is repeated comes twice."""
         self._spool = spool
+        self._unanswered = Unanswered(unanswered) if unanswered else None
         self._host = host_in_names(os.uname().nodename)
         self._snapshots = Snapshots(cached_messages)
 
-    def deliver(self, mailbox: Mailbox, header: bytes, content: Content, terms: Terms = FREELY) -> bool:
+    def deliver(
+        self,
+        mailbox: Mailbox,
+        header: bytes,
+        content: Content,
+        terms: Terms = FREELY,
+        once: Once | None = None,
+    ) -> bool:
         """See messages.MessageStore."""
         path = self._path(mailbox)
+        noted = _Noted(self._unanswered, once) if self._unanswered and once else None
+        if noted is not None and noted.is_there():
+            return False
         size = len(header) + content.size
         name = self._message_name(size, len(header) + bare_line_feeds(header) + content.virtual_size)
         try:
             with counted(path, size, terms.quota, terms.warning) as count:
                 try:
-                    _place(_folder(path, terms), name, header, content)
+                    _place(_folder(path, terms), name, header, content, noted)
                 except FileNotFoundError:
                     create_maildir(path)
-                    _place(_folder(path, terms), name, header, content)
+                    _place(_folder(path, terms), name, header, content, noted)
         except OSError as error:
             raise store_failure(f"cannot deliver to {mailbox}", error) from error
         return count.passed
+
+    def answered(self, deliveries: Iterable[Once]) -> None:
+        """See messages.MessageStore."""
+        if self._unanswered:
+            self._unanswered.answered(deliveries)
+
+    def abandoned(self, deliveries: Iterable[Once]) -> None:
+        """See messages.MessageStore."""
+        if self._unanswered:
+            self._unanswered.abandoned(deliveries)
 
     def open_maildrop(self, mailbox: Mailbox) -> LockedMaildrop:
         """See messages.MessageStore."""
@@ -151,6 +176,23 @@ class MaildirStore:
             raise store_failure(f"cannot remove {gone}", error) from error
 
 
+@dataclass(frozen=True, slots=True)
+class _Noted:
+    """One delivery that is done once, and where that is noted."""
+
+    notes: Unanswered
+    once: Once
+
+    def is_there(self) -> bool:
+        return self.notes.is_there(self.once)
+
+    def note(self, path: str) -> None:
+        self.notes.note(self.once, path)
+
+    def forget(self) -> None:
+        self.notes.answered([self.once])
+
+
 def create_maildir(path: str) -> None:
     """Create a maildir, or what is missing of it, durably. Raises OSError.
 
@@ -183,7 +225,7 @@ def _folder(path: str, terms: Terms) -> str:
     return folder_for(path, terms.folder, create=terms.create_folder) if terms.folder else path
 
 
-def _place(path: str, name: str, header: bytes, content: Content) -> None:
+def _place(path: str, name: str, header: bytes, content: Content, once: _Noted | None) -> None:
     """Write a message to `tmp`, bring it to `new`, durably; or raise OSError and leave nothing."""
     visible = f"{path}/tmp/{name}"  # noqa: S108  the maildir's own
     final = f"{path}/new/{name}"
@@ -198,12 +240,16 @@ def _place(path: str, name: str, header: bytes, content: Content) -> None:
                 os.fsync(fd)
             finally:
                 os.close(fd)
+            if once is not None:
+                once.note(visible)
             os.rename(visible, final)
             visible = final
             os.fsync(folder)
         except BaseException:
             with suppress(OSError):
                 os.unlink(visible)
+            if once is not None:
+                once.forget()
             raise
     finally:
         os.close(folder)

@@ -84,6 +84,16 @@ FREELY = Terms()
 """As much as the disk holds, into the inbox."""
 
 
+@dataclass(slots=True)
+class Once:
+    """One delivery that must not be repeated where its sender was not answered."""
+
+    key: str
+    """What tells it from every other: the same when the sender brings the same message again."""
+    note: str = ""
+    """For the store: what it has noted of it until it is answered."""
+
+
 class Maildrop(Protocol):
     """POP3's exclusive snapshot of a mailbox: what comes later is not in it (RFC 1939 section 5).
 
@@ -126,14 +136,32 @@ class Maildrop(Protocol):
 class MessageStore(Protocol):
     """All mailboxes. A mailbox need not be created before it is used; one that was never used is empty."""
 
-    def deliver(self, mailbox: Mailbox, header: bytes, content: Content, terms: Terms = FREELY) -> bool:
+    def deliver(
+        self,
+        mailbox: Mailbox,
+        header: bytes,
+        content: Content,
+        terms: Terms = FREELY,
+        once: Once | None = None,
+    ) -> bool:
         """Put a message in a mailbox; it is durable when this returns.
 
         `header` is put before the content: whole header lines with LF ends, such as Return-Path. Returns
         whether it is this message that made the mailbox pass the mark at which its owner is warned.
 
+        With `once`, what a delivery of the same key has put there is not put there again, unless that delivery
+        was `answered`: its process has been killed meanwhile, or it was `abandoned`.
+
         Raises OverQuota, StoreFull or StoreFailed, and then nothing of the message is to be seen.
         """
+        ...
+
+    def answered(self, deliveries: Iterable[Once]) -> None:
+        """The senders of these deliveries have got their answer. Never fails."""
+        ...
+
+    def abandoned(self, deliveries: Iterable[Once]) -> None:
+        """The senders of these deliveries are gone, and will bring them again. Never fails."""
         ...
 
     def open_maildrop(self, mailbox: Mailbox) -> Maildrop:

@@ -44,6 +44,8 @@ class Partial:
 
     def add(self, key: str, targets: set[str]) -> None:
         """Note that targets have got their copy. Durable. Raises OSError."""
+        with suppress(OSError):
+            targets = targets - self.done(key)
         if not targets:
             return
         path = self._path(key)
