@@ -7,12 +7,25 @@ from dataclasses import asdict, fields
 from typing import Any
 
 from vmaild.address import Address
-from vmaild.admin import accounts, aliases, audit, checks, coadministrators, domains, owner, records
+from vmaild.admin import (
+    accounts,
+    aliases,
+    audit,
+    checks,
+    coadministrators,
+    dns,
+    domains,
+    overview,
+    owner,
+    records,
+    tokens,
+)
 from vmaild.admin.door import Door, refusals
 from vmaild.admin.explain import explain
 from vmaild.admin.names import parse_domain, parse_name
 from vmaild.admin.plan import Mail, Plan
 from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.permissions import UNIX, Action, allowed
 from vmaild.formats.domain import settings_of
 from vmaild.store.messages import Mailbox, Usage
@@ -265,6 +278,50 @@ def _audit(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     return audit.changes(door, parse_domain(name) if name else None, page, size)
 
 
+def _dns(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    name = parse_domain(values["domain"])
+    plan = dns.plan_of(door, name)
+    return {
+        "records": [
+            {
+                "name": each.record.name,
+                "type": each.record.type,
+                "data": each.record.rdata,
+                "need": each.need.name.lower(),
+                "why": each.why,
+            }
+            for each in plan.wanted
+        ],
+        "warnings": list(plan.warnings),
+        "zones": dns.zones_of(door, name),
+    }
+
+
+def _dns_apply(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    plan = dns.apply_dns(door, parse_domain(values["domain"]), dry_run=_dry(values))
+    return plan_values(plan) | {"diffs": [edit.diff for edit in plan.edits]}
+
+
+def _tokens(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    return {"tokens": [plain(each) for each in tokens.list_tokens(door)], "rights": list(RIGHTS)}
+
+
+def _token_add(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    domain = str(values.get("domain") or "").strip()
+    made = tokens.add_token(
+        door,
+        str(values.get("name", "")).strip() or "token",
+        domain=parse_domain(domain) if domain else "",
+        rights=[str(right) for right in values.get("rights") or ()],
+        days=int(values.get("days") or 0),
+    )
+    return {"secret": made.secret if made else ""}
+
+
+def _token_revoke(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    tokens.revoke_token(door, int(values["number"]))
+
+
 # -- one's own account
 
 
@@ -386,6 +443,12 @@ VERBS: Mapping[str, Verb] = {
     "explain": _explain,
     "check": _check,
     "audit": _audit,
+    "overview": overview.overview,
+    "dns": _dns,
+    "dns.apply": _dns_apply,
+    "tokens": _tokens,
+    "token.add": _token_add,
+    "token.revoke": _token_revoke,
     "own": _own,
     "own.vacation": _of_own(_set_vacation),
     "own.forward": _of_own(_set_forward),

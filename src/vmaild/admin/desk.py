@@ -18,6 +18,7 @@ from vmaild.admin.entrance import CONFIRM_FIRST, SET_UP_FIRST, Entrance
 from vmaild.admin.gate import Gate
 from vmaild.admin.imports import Imports
 from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import Actor
 from vmaild.store.sessions import Sessions, Token
@@ -49,7 +50,15 @@ class Request:
 class Desk:
     """See the module."""
 
-    def __init__(self, door: Callable[[Actor], Door], gate: Gate, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        door: Callable[[Actor], Door],
+        gate: Gate,
+        sessions: Sessions,
+        more: Mapping[str, answers.Verb] | None = None,
+    ) -> None:
+        """`more`: verbs of rooms above, which ask others."""
+        self._verbs = {**answers.VERBS, **(more or {})}
         self._door = door
         self._gate = gate
         self._sessions = sessions
@@ -108,7 +117,7 @@ class Desk:
             return self._entrance.factor(door, session, request.verb, request.values)
         if request.verb.startswith("import."):
             return self._imports.answer(door, request.verb, request.values)
-        verb = answers.VERBS.get(request.verb)
+        verb = self._verbs.get(request.verb)
         if verb is None:
             raise Misused(f"there is no verb {request.verb}", "see the documentation of the API")
         return verb(door, request.values)
@@ -148,22 +157,12 @@ class Desk:
         ]
 
 
-RIGHTS = {
-    "read": {"who", "domains", "domain", "users", "user", "aliases", "explain", "check", "audit", "own"},
-    "accounts": {"user.add", "user.set", "user.remove", "user.vacation", "user.forward"},
-    "passwords": {"user.password"},
-    "aliases": {"alias.add", "alias.set", "alias.remove"},
-    "domains": {"domain.add", "domain.set", "domain.remove", "admin.grant", "admin.revoke"},
-}
-"""What a token may be limited to, and the verbs that belong to each right."""
-
-
 def _within(token: Token, request: Request) -> None:
     """See that a token is for this. Raises Refused, which does not tell what is there beyond it."""
     verb, values = request.verb, request.values
     if token.rights and not any(verb in RIGHTS[right] for right in token.rights if right in RIGHTS):
         raise Refused("this token is not for that", "make one with the right for it: 'vmail token add --help'")
-    if verb.startswith(("session.", "own", "factor")):
+    if verb.startswith(("session.", "own", "factor", "token")):
         raise Refused("this is for people, not for tokens", "sign in on the web")
     if not token.domain or verb == "who":
         return

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vmaild.admin.audit import noted
-from vmaild.admin.desk import RIGHTS
 from vmaild.admin.door import Door
 from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.permissions import canonical_principal, same_principal
 from vmaild.store.sessions import Sessions, Token
 from vmaild.store.state import StateUnusable

@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 import uvloop
 
+from vmaild.admin.overview import Recorder
 from vmaild.core.site import Site
 from vmaild.servers import keeper
 from vmaild.servers.keeper import LENGTH, message
@@ -90,6 +91,7 @@ def run(post: Post) -> None:
     os.close(post.ready)
     for door in post.doors:
         door.listener.close()
+    Recorder(post.layout).start()
     keeper.run(ours, web, keeper.make_desk(post.layout, post.site, post.shared.failures))
     os.waitpid(web, 0)
 

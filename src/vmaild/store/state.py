@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection, Engine, MetaData, Table
 
-SCHEMA = 2
+SCHEMA = 3
 """PRAGMA user_version of a database as this version writes it."""
 BUSY = 10.0
 """Seconds to wait for another writer."""
@@ -150,6 +150,7 @@ def _engine(path: str) -> tuple[Engine, MetaData]:
     # A secret is kept as its digest: who reads the database cannot be somebody else.
     table("session", ("digest", "principal", "address", "agent"), ("begun", "seen"))
     table("token", ("digest", "principal", "name", "domain", "rights"), ("begun", "seen", "expires"))
+    table("figures", (), ("at", "delivered", "deferred", "rejected", "logins", "failed_logins"))
     engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY})
 
     # sqlite3 would begin a transaction only at the first write, when another writer may have been faster.

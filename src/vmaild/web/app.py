@@ -10,7 +10,16 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
 from vmaild import __version__
-from vmaild.web import api, pages_admin, pages_domain, pages_everyone, pages_factor, pages_import, pages_owner
+from vmaild.web import (
+    api,
+    pages_admin,
+    pages_domain,
+    pages_everyone,
+    pages_factor,
+    pages_import,
+    pages_owner,
+    pages_site,
+)
 from vmaild.web.desk import Ask, Refusal, SecondFactorFirst, SignedOut
 from vmaild.web.visit import Site, Visit
 
@@ -39,7 +48,7 @@ def create_app(ask: Ask, *, proxies: tuple[str, ...] = (), secure: bool = False)
     )
     app.state.site = Site(ask, proxies)
     app.include_router(api.router)
-    for module in (pages_everyone, pages_owner, pages_factor, pages_import, pages_admin, pages_domain):
+    for module in (pages_everyone, pages_owner, pages_factor, pages_import, pages_site, pages_admin, pages_domain):
         app.include_router(module.router, include_in_schema=False)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     app.add_exception_handler(Refusal, _refused)

@@ -27,11 +27,13 @@ async def change(
     *,
     dangerous: bool = False,
     new: bool = False,
+    shown: bool = False,
 ) -> Response:
     """Show what a change would do, or do it where nobody's mail goes elsewhere by it or it is confirmed.
 
     `fields` are those of the form, which the page of confirmation sends again; `back` is where to go afterwards.
-    A dangerous change wants the password again; what is `new` takes no mail from anywhere. Raises Refusal.
+    A dangerous change wants the password again; what is `new` takes no mail from anywhere; what
+    is `shown` is always shown first. Raises Refusal.
     """
     confirmed = fields.get("confirmed") == "yes"
     problem = ""
@@ -42,7 +44,7 @@ async def change(
             problem = visit._(refusal.problem)
     if not confirmed or problem:
         plan = await visit.ask(verb, **values, dry_run=True)
-        if dangerous or (plan["rerouted"] and not new) or plan["warnings"] or problem:
+        if dangerous or shown or (plan["rerouted"] and not new) or plan["warnings"] or problem:
             return visit.page(
                 "confirm.html",
                 plan=plan,

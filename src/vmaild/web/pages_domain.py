@@ -261,3 +261,34 @@ async def changes(request: Request, name: str, page: int = 1) -> Response:
     visit, domain = await open_domain(request, name)
     records = await visit.ask("audit", domain=domain["name"], page=page)
     return visit.page("changes.html", records=records, number=page, domain=domain, tab="changes")
+
+
+@router.get("/dns")
+async def dns(request: Request, name: str, look: str = "") -> Response:
+    """The records that a domain needs; and, where somebody wants to know, how they stand."""
+    visit, domain = await open_domain(request, name)
+    return await _dns_page(visit, domain, look=bool(look))
+
+
+@router.post("/dns")
+async def write_dns(request: Request, name: str) -> Response:
+    """Write them into the zone files of this machine; what would change is shown first."""
+    visit, domain = await open_domain(request, name)
+    fields = await visit.form()
+    try:
+        back = f"/domains/{domain['name']}/dns"
+        return await change(visit, "dns.apply", fields, {"domain": domain["name"]}, back, shown=True)
+    except Refusal as refusal:
+        return await _dns_page(visit, domain, refusal.status, visit.said(refusal))
+
+
+async def _dns_page(
+    visit: Visit, domain: dict[str, Any], status: int = 200, problem: str = "", *, look: bool = False
+) -> Response:
+    plan, seen = await visit.ask("dns", domain=domain["name"]), None
+    if look:
+        try:
+            seen = await visit.ask("dns.look", domain=domain["name"])
+        except Refusal as refusal:
+            problem = visit.said(refusal)
+    return visit.page("dns.html", status, domain=domain, tab="dns", plan=plan, seen=seen, problem=problem)

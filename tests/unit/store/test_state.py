@@ -53,7 +53,7 @@ def test_only_its_owner_and_group_may_read_it_and_readers_do_not_wait_for_writer
     assert stat.S_IMODE(database.stat().st_mode) == 0o640
     connection = sqlite3.connect(database)
     assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-    assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+    assert connection.execute("PRAGMA user_version").fetchone() == (3,)
     connection.close()
 
 
