@@ -1,8 +1,10 @@
 """Sends a message on to addresses outside, through the site's relay.
 
-A relay is the MTA next to us (`smtp://127.0.0.1:25`), one that speaks LMTP (`lmtp://HOST:PORT`,
-`lmtp:unix:/PATH`), or a program (`sendmail:/usr/sbin/sendmail`). What it answers for an address is the outcome of
-that address; only what it has taken is delivered. Everything here blocks, and belongs in a thread.
+A relay is the MTA next to us (`smtp://127.0.0.1:25`), one elsewhere whose certificate is checked
+(`smtp+starttls://HOST:PORT`), one that speaks LMTP (`lmtp://HOST:PORT`, `lmtp:unix:/PATH`), or a program
+(`sendmail:/usr/sbin/sendmail`). `smtp://` takes TLS where a relay on another machine offers it, and does without
+where it fails: that keeps listeners out and nobody else (RFC 7435). What a relay answers for an address is the
+outcome of that address; only what it has taken is delivered. Everything here blocks, and belongs in a thread.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from vmaild.core.site import Relay, RelayKind
 from vmaild.delivery.command import execute
 from vmaild.delivery.message import Attempt
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
-from vmaild.protocol.lmtp_client import Result, converse, dialogue
+from vmaild.protocol.lmtp_client import Result, converse, dialogue, negotiation
 from vmaild.store.content import Content
 
 log = logging.getLogger("vmaild.delivery")
@@ -70,6 +72,10 @@ def resend(way: Way, sender: str, recipients: Sequence[Address], header: bytes, 
     return outcomes
 
 
+class _NoTls(OSError):
+    """TLS could not begin."""
+
+
 @dataclass(slots=True)
 class _Line:
     """A connection to the relay, on which nobody is waited for longer than there is time."""
@@ -93,6 +99,20 @@ class _Line:
         self.connection.sendall(data)
         self.broken = False
 
+    def secure(self, host: str, *, check: bool) -> None:
+        """Begin TLS; `check`: only with who has a certificate for `host`. Raises OSError, _NoTls."""
+        import ssl  # noqa: PLC0415  the relay is mostly on this machine, and vdeliver has to start fast
+
+        context = ssl.create_default_context()
+        if not check:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        self.connection.settimeout(self._time())
+        try:
+            self.connection = context.wrap_socket(self.connection, server_hostname=host)
+        except ssl.SSLError as error:
+            raise _NoTls(error.errno, f"no TLS: {error}") from error
+
     def _time(self) -> float:
         return self.attempt.left(ANSWER_TIME) or _NO_TIME
 
@@ -101,25 +121,49 @@ def _by_dialogue(
     way: Way, sender: str, recipients: Sequence[Address], header: bytes, content: Content
 ) -> list[Outcome]:
     try:
-        connection = _connect(way.relay, way.attempt.left(CONNECT_TIME) or _NO_TIME)
+        line, greeted = _opened(way)
     except OSError as error:
         log.error("relay %s cannot be reached: %s", way.relay, error)
         way.attempt.relay_failed = True
         return [Deferred(Condition.NEXT_SERVER_WAITS)] * len(recipients)
-    with connection:
-        line = _Line(connection, way.attempt)
+    with line.connection:
         run = dialogue(
             way.hostname,
             sender,
             list(map(str, recipients)),
             chain((header,), content.chunks()),
-            smtp=way.relay.kind is RelayKind.SMTP,
+            smtp=way.relay.kind is not RelayKind.LMTP,
             each=True,
+            greeted=greeted,
         )
         outcomes = list(map(_outcome, converse(run, line.read, line.write)))
     # A relay that closes early, but has said its last word on everybody, is a working one.
     way.attempt.relay_failed = line.broken and any(isinstance(outcome, Deferred) for outcome in outcomes)
     return outcomes
+
+
+def _opened(way: Way) -> tuple[_Line, bool]:
+    """A connection to the relay, and whether it has said its greeting. Raises OSError."""
+    relay, attempt = way.relay, way.attempt
+    line = _Line(_connect(relay, attempt.left(CONNECT_TIME) or _NO_TIME), attempt)
+    required = relay.kind is RelayKind.STARTTLS
+    try:
+        if relay.kind is RelayKind.LMTP or (not required and _is_here(line.connection)):
+            return line, False
+        if converse(negotiation(way.hostname, required=required), line.read, line.write):
+            line.secure(relay.host, check=required)
+        return line, True
+    except BaseException as error:
+        line.connection.close()
+        if required or not isinstance(error, _NoTls):
+            raise
+        log.warning("relay %s: %s", relay, error)
+    return _Line(_connect(relay, attempt.left(CONNECT_TIME) or _NO_TIME), attempt), False
+
+
+def _is_here(connection: socket.socket) -> bool:
+    """Whether the other end is on this machine, where nobody listens on the way."""
+    return bool(connection.getsockname()[0] == connection.getpeername()[0])
 
 
 def _connect(relay: Relay, seconds: float) -> socket.socket:

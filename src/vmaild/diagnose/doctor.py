@@ -87,4 +87,4 @@ def _files(door: Door, names: Sequence[str]) -> Iterator[str]:
 
 def _mta(door: Door) -> tuple[str, int]:
     relay = door.site.delivery.relay
-    return (relay.host, relay.port) if relay.kind is RelayKind.SMTP else LOCAL_MTA
+    return (relay.host, relay.port) if relay.kind in {RelayKind.SMTP, RelayKind.STARTTLS} else LOCAL_MTA

@@ -46,7 +46,7 @@ MAX_SOCKET_PATH = 107
 """Bytes of a socket's path (unix(7))."""
 
 _PORT = re.compile(r"[0-9]{1,5}")
-_RELAY = re.compile(r"(smtp|lmtp)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
+_RELAY = re.compile(r"(smtp|smtp\+starttls|lmtp)://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{1,5}))?")
 _RELAY_PATH = re.compile(r"(lmtp):unix:(/.+)|(sendmail):(/.+)")
 
 
@@ -192,7 +192,7 @@ def _is_name(name: str) -> bool:
 
 
 def _relay(text: str) -> Relay:
-    """`smtp://HOST:PORT`, `lmtp://HOST:PORT`, `lmtp:unix:/PATH`, `sendmail:/PATH`; empty: none."""
+    """`smtp://HOST:PORT`, also `smtp+starttls` and `lmtp`; `lmtp:unix:/PATH`, `sendmail:/PATH`; empty: none."""
     if not text:
         return Relay(RelayKind.NONE)
     by_path = _RELAY_PATH.fullmatch(text)
@@ -200,7 +200,7 @@ def _relay(text: str) -> Relay:
         kind, path = (by_path[1], by_path[2]) if by_path[1] else (by_path[3], by_path[4])
         return Relay(RelayKind(kind), path=parse_absolute_path(path))
     found = _RELAY.fullmatch(text)
-    port = int(found[3] or (25 if found[1] == "smtp" else 24)) if found else 0
+    port = int(found[3] or (24 if found[1] == "lmtp" else 25)) if found else 0
     if found is None or not 0 < port <= 65535:
         raise FormatError(
             f"{quoted(text)} is not a mail server",

@@ -177,7 +177,8 @@ _TABLES: dict[str, dict[str, tuple[object, str]]] = {
         "relay": (
             "smtp://127.0.0.1:25",
             (
-                "Who takes what goes on to addresses outside: smtp://HOST:PORT, lmtp://HOST:PORT,\n"
+                "Who takes what goes on to addresses outside: smtp://HOST:PORT,\n"
+                "smtp+starttls://HOST:PORT (with TLS only, and a certificate for HOST), lmtp://HOST:PORT,\n"
                 "lmtp:unix:/PATH or sendmail:/usr/sbin/sendmail. Empty: no mail leaves the domains."
             ),
         ),

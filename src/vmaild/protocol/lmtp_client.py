@@ -16,6 +16,9 @@ costs. That is why the few reply codes that it has to make up stand here and not
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+    from typing import TypeVar
+
+    T = TypeVar("T")
 
 MAX_REPLY = 65_536
 """Octets of one reply with all its lines; only a broken server says more."""
@@ -40,6 +43,7 @@ def dialogue(
     *,
     smtp: bool = False,
     each: bool = False,
+    greeted: bool = False,
 ) -> "Generator[bytes, bytes, list[Result]]":
     """Deliver one message to its recipients; see the module for how to run it.
 
@@ -47,12 +51,13 @@ def dialogue(
     ends; it is read only when every recipient was accepted. Where one was not, nobody gets the message, though
     the others are reported with the positive reply that they had; with `each`, those that were accepted get it.
     What goes wrong on the way, an OSError raised by `content` included, is a temporary failure of each recipient
-    that had no last word yet. With `smtp` the server speaks SMTP, and has one last word for all.
+    that had no last word yet. With `smtp` the server speaks SMTP, and has one last word for all; `greeted`: it
+    has said its greeting already, see `negotiation`.
     """
     results: list[Result | None] = [None] * len(recipients)
     failure = ""
     try:
-        yield from _deliver(hostname, sender, recipients, content, results, smtp=smtp, each=each)
+        yield from _deliver(hostname, sender, recipients, content, results, smtp=smtp, each=each, greeted=greeted)
     except OSError as error:
         failure = error.strerror or str(error)
     lost = _result("", (451, [f"4.4.2 {failure or 'Connection lost'}"]))
@@ -60,8 +65,8 @@ def dialogue(
 
 
 def converse(
-    run: "Generator[bytes, bytes, list[Result]]", read: "Callable[[], bytes]", write: "Callable[[bytes], object]"
-) -> list[Result]:
+    run: "Generator[bytes, bytes, T]", read: "Callable[[], bytes]", write: "Callable[[bytes], object]"
+) -> "T":
     """Run a dialogue over a blocking connection; `read` returns b"" at its end, both may raise OSError."""
     try:
         step = next(run)
@@ -122,6 +127,7 @@ def _deliver(
     *,
     smtp: bool,
     each: bool,
+    greeted: bool,
 ) -> "Generator[bytes, bytes, None]":
     """Hold the dialogue, and put the last word on each recipient in `results`. Raises ConnectionError."""
     held = bytearray()
@@ -129,7 +135,7 @@ def _deliver(
     if mail is None:
         results[:] = [_result(recipient, (553, ["5.1.7 Not a valid sender address"])) for recipient in recipients]
         return
-    extensions = yield from _greet(hostname, held, smtp=smtp)
+    extensions = yield from _greet(hostname, held, smtp=smtp, greeted=greeted)
     mail += b" BODY=8BITMIME" if "8BITMIME" in extensions else b""  # RFC 6152; the content may be anything
     utf8 = "SMTPUTF8" in extensions
     if utf8 and not (sender + "".join(recipients)).isascii():
@@ -189,9 +195,29 @@ def _name(
     return answers
 
 
-def _greet(hostname: str, held: bytearray, *, smtp: bool) -> "Generator[bytes, bytes, set[str]]":
+def negotiation(hostname: str, *, required: bool) -> "Generator[bytes, bytes, bool]":
+    """Ask an SMTP server for TLS (RFC 3207); whether TLS is to begin now, and then `dialogue` with `greeted`.
+
+    Run as `dialogue`. Raises ConnectionError where there is no server, or no TLS and it is `required`.
+    """
+    held = bytearray()
+    if "STARTTLS" in (yield from _greet(hostname, held, smtp=True, greeted=False)):
+        code, lines = yield from _command(b"STARTTLS", held)
+        if held:
+            # Somebody on the way may have said it, and after TLS it would pass for the server's word.
+            raise ConnectionError("Server speaks before TLS begins")
+        if code == 220:
+            return True
+        if required:
+            raise ConnectionError(f"Server says {code} {lines[-1]} to STARTTLS")
+    if required:
+        raise ConnectionError("Server offers no TLS")
+    return False
+
+
+def _greet(hostname: str, held: bytearray, *, smtp: bool, greeted: bool) -> "Generator[bytes, bytes, set[str]]":
     """Exchange greetings; the keywords of the server's extensions."""
-    code, lines = yield from _reply(held)
+    code, lines = (220, [""]) if greeted else (yield from _reply(held))
     if code == 220:
         name = "".join(c if "!" <= c <= "~" else "-" for c in hostname) or "localhost"
         code, lines = yield from _command((b"EHLO " if smtp else b"LHLO ") + name.encode(), held)

@@ -22,7 +22,7 @@ from vmaild.protocol.lmtp import (
     Ready,
     Recipient,
 )
-from vmaild.protocol.lmtp_client import MAX_REPLY, Result, converse, dialogue, encoded
+from vmaild.protocol.lmtp_client import MAX_REPLY, Result, converse, dialogue, encoded, negotiation
 from vmaild.protocol.waits import Wait
 
 
@@ -417,3 +417,37 @@ def test_nothing_is_imported() -> None:
     )
     output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert output.stdout.split() == ["vmaild", "vmaild.protocol", "vmaild.protocol.lmtp_client"]
+
+
+EHLO = [b"220 mx\r\n", b"250-mx\r\n250 STARTTLS\r\n"]
+
+
+@pytest.mark.parametrize("required", [False, True])
+def test_tls_is_asked_for_where_it_is_offered(required: bool) -> None:
+    server = Script([*EHLO, b"220 go\r\n"])
+    assert converse(negotiation("client", required=required), server.read, server.write)
+    assert server.heard == b"EHLO client\r\nSTARTTLS\r\n"
+
+
+@pytest.mark.parametrize(
+    "replies", [[b"220 mx\r\n", b"250 mx\r\n"], [*EHLO, b"454 4.7.0 not now\r\n"]], ids=["not offered", "refused"]
+)
+def test_without_tls_it_goes_on_only_where_it_may(replies: list[bytes]) -> None:
+    server = Script(list(replies))
+    assert not converse(negotiation("client", required=False), server.read, server.write)
+    with pytest.raises(ConnectionError):
+        converse(negotiation("client", required=True), Script(list(replies)).read, server.write)
+
+
+def test_what_was_said_before_tls_does_not_count_after_it() -> None:
+    """Somebody on the way may have put it there (CVE-2011-0411, seen from the client)."""
+    server = Script([*EHLO, b"220 go\r\n250 OK\r\n"])
+    with pytest.raises(ConnectionError, match="before TLS"):
+        converse(negotiation("client", required=False), server.read, server.write)
+
+
+def test_after_tls_the_dialogue_begins_without_a_greeting() -> None:
+    server = Script([b"250 mx\r\n", b"250 OK\r\n", b"250 OK\r\n", b"354 go\r\n", b"250 OK\r\n"])
+    run = dialogue("client", "", ["bob"], [b"x\n"], smtp=True, greeted=True)
+    assert converse(run, server.read, server.write) == [("bob", 250, "2.0.0", "OK")]
+    assert server.heard.startswith(b"EHLO client\r\nMAIL FROM:<>")
