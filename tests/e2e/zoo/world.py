@@ -96,8 +96,9 @@ class World:
         return served
 
     def dig(self, *question: str) -> list[str]:
-        """What dig says, in short."""
-        return self.run("dig", "+short", "+tries=1", "+time=2", *question, check=False).stdout.split("\n")[:-1]
+        """What dig says, in short; nothing where there is no answer."""
+        said = self.run("dig", "+short", "+tries=1", "+time=2", *question, check=False).stdout
+        return [line for line in said.splitlines() if not line.startswith(";")]
 
     def check(self, root: Path, *arguments: str, env: Mapping[str, str] | None = None) -> Any:
         """The document of `vmail check`."""
@@ -123,9 +124,10 @@ class World:
             (folder / f"db.{zone.name}").write_text(zone.whole)
         self._named(address, folder, "recursion no;", lines)
 
-    def resolver(self, delegations: Mapping[str, Sequence[str]], ttl: int = 300) -> None:
+    def resolver(
+        self, delegations: Mapping[str, Sequence[str]], ttl: int = 300, address: str = "127.0.0.1"
+    ) -> None:
         """A resolver that holds the root: zones and their name servers; `ttl`: how long it keeps an answer."""
-        address = "127.0.0.1"
         folder = self.folder / f"named-{address}"
         folder.mkdir()
         text = SOA.format(serial=1) + "@ NS root.zoo.test.\nroot.zoo.test. A 127.0.0.1\n"
