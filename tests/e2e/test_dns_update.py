@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.e2e.named import dig, running_named
 from typer.testing import CliRunner
 
 from vmaild.admin.dns_update import update_dns
@@ -55,9 +56,7 @@ class Primary:
         return json.loads(ran.stdout)
 
     def dig(self, *question: str) -> list[str]:
-        command = ["dig", f"-p{self.port}", "@127.0.0.1", "+short", "+tries=1", *question]
-        said = subprocess.run(command, text=True, capture_output=True, check=False).stdout.split("\n")[:-1]
-        return [line for line in said if not line.startswith(";")]
+        return dig(self.port, *question)
 
     def content(self) -> set[str]:
         """All that the server has, but the SOA records."""
@@ -92,27 +91,9 @@ def primary(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Primary]:
     key = root / "etc/vmail/update.key"
     key.write_text(f'key "vmaild" {{\n\talgorithm hmac-sha256;\n\tsecret "{SECRET}";\n}};\n')
     key.chmod(0o600)
-    text = f'include "{key}";\noptions {{ directory "{tmp_path}"; listen-on port {port} {{ 127.0.0.1; }};\n'
-    text += f'listen-on-v6 {{ none; }}; pid-file "{tmp_path}/pid"; session-keyfile "{tmp_path}/session";\n'
-    text += "recursion no; dnssec-validation no; allow-transfer { 127.0.0.1; }; };\ncontrols { };\n"
-    for zone, records in ZONES.items():
-        (tmp_path / f"db.{zone}").write_text(records)
-        text += f'zone "{zone}" {{ type primary; file "db.{zone}"; allow-update {{ key vmaild; }}; }};\n'
-    (tmp_path / "named.conf").write_text(text)
-    with (tmp_path / "named.log").open("wb") as log:
-        command = ["named", "-g", "-n", "1", "-c", str(tmp_path / "named.conf")]
-        named = subprocess.Popen(command, stdout=log, stderr=log)
-    try:
-        for _ in range(200):
-            if found.dig("toto.fr", "SOA"):
-                break
-            time.sleep(0.05)
-        else:
-            raise AssertionError((tmp_path / "named.log").read_text())
+    options, of_zone = f'include "{key}";\n', "allow-update { key vmaild; };"
+    with running_named(tmp_path, port, ZONES, options=options, of_zone=of_zone):
         yield found
-    finally:
-        named.terminate()
-        named.wait(20)
     assert SECRET not in "".join(path.read_text() for path in (root / "var").rglob("*") if path.suffix == ".log")
 
 
@@ -232,7 +213,7 @@ def test_the_key_is_needed_right_and_secret(primary: Primary) -> None:
 
 def test_a_server_that_does_not_allow_it_or_is_not_there(primary: Primary, free_port: Callable[[], int]) -> None:
     conf = primary.root.parent / "named.conf"
-    conf.write_text(conf.read_text().replace("allow-update { key vmaild; }", "allow-update { none; }"))
+    conf.write_text(conf.read_text().replace("allow-update { key vmaild; };", "allow-update { none; };"))
     pid = int((primary.root.parent / "pid").read_text())
     subprocess.run(["kill", "-HUP", str(pid)], check=True)
     deadline = time.monotonic() + 10

@@ -135,7 +135,7 @@ def check(
     names = view.names() if domain is None else [door.see(parse_domain(domain))[1].name]
     asked = questions(view.visible, names)
     with progress(f"asking the MTA at {server}", len(asked), shown=not as_json) as advance:
-        evidence = probe_mta(_server(server), asked, room.sockets(door), on_progress=advance)
+        evidence = probe_mta(server_of(server), asked, room.sockets(door), on_progress=advance)
     findings = mta_findings(evidence)
     if as_json:
         print_json(_evidence(evidence) | {"findings": [_finding(finding) for finding in findings]})
@@ -145,7 +145,8 @@ def check(
         raise typer.Exit(REFUSED)
 
 
-def _server(text: str) -> tuple[str, int]:
+def server_of(text: str) -> tuple[str, int]:
+    """HOST:PORT of a command line. Raises Misused."""
     host, colon, port = text.rpartition(":")
     if not colon or not port.isdecimal() or not 0 < int(port) < 65536:
         raise Misused(f"'{text}' is not a host and a port", "write it like 127.0.0.1:25 or [::1]:25")

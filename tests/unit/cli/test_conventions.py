@@ -44,7 +44,7 @@ QUESTIONS = [
     ("domain", "list"),
     ("domain", "show", "va.example"),
     ("admin", "list", "va.toto.fr"),
-    ("explain", "team@va.example"),
+    ("explain", "team@va.example", "--offline"),
     ("check", "va.toto.fr", "--offline"),
     ("check", "--all", "--offline"),
 ]

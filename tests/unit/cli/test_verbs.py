@@ -184,13 +184,13 @@ def test_co_administrators_are_granted_listed_and_revoked(vmail: Vmail) -> None:
 
 
 def test_explain_prints_steps_targets_and_the_answer(vmail: Vmail, layout: Layout) -> None:
-    ran = vmail("explain", "team@va.example")
+    ran = vmail("explain", "team@va.example", "--offline")
     assert ran.status == 0
     lines = ran.stdout.splitlines()
     assert lines[0] == "team@va.example"
     assert lines[1] == f"  1. domain alias 'va.example' of va.toto.fr  [{layout.definition('va.toto.fr')}]"
     assert lines[2] == f"  2. alias 'team' -> bob, alice  [{layout.aliases('va.toto.fr')}:1]"
-    assert "  -> mailbox bob@va.toto.fr (login bob, quota none)" in lines
+    assert "  -> mailbox bob@va.toto.fr (login bob, quota none, holds 0 bytes in 0 messages)" in lines
     assert lines[-1] == "250 2.1.5 Recipient accepted"
 
 
@@ -207,7 +207,7 @@ def test_explain_answers_as_the_server_does(
     vmail: Vmail, layout: Layout, address: str, status: int, code: int, enhanced: str, condition: str
 ) -> None:
     Path(layout.aliases("va.toto.fr")).write_text("out: x@example.org\n")
-    ran = vmail("explain", address, "--json")
+    ran = vmail("explain", address, "--offline", "--json")
     answer = ran.document["answer"]
     assert (answer["code"], answer["enhanced"], answer["condition"]) == (code, enhanced, condition)
     assert ran.status == (0 if condition == "accepted" else 1) == status
@@ -219,9 +219,18 @@ def test_every_kind_of_target_and_step_is_in_the_document(vmail: Vmail, layout: 
     Path(layout.aliases("va.toto.fr")).write_text(text)
     os.makedirs(layout.home("va.toto.fr", "bob"))
     Path(layout.home("va.toto.fr", "bob"), "vacation").write_text("away")
-    document = vmail("explain", "all@va.toto.fr", "--json").document
+    document = vmail("explain", "all@va.toto.fr", "--offline", "--json").document
     assert document["targets"] == [
-        {"kind": "mailbox", "domain": "va.toto.fr", "login": "bob", "detail": "x", "quota": 0},
+        {
+            "kind": "mailbox",
+            "domain": "va.toto.fr",
+            "login": "bob",
+            "detail": "x",
+            "quota": 0,
+            "quota_messages": 0,
+            "usage": {"bytes": 0, "messages": 0},
+            "full": False,
+        },
         {"kind": "autoreply", "domain": "va.toto.fr", "login": "bob"},
         {"kind": "resend", "address": "out@example.org", "owner": "owner-all@va.toto.fr"},
         {"kind": "command", "command": "/usr/bin/true", "domain": "va.toto.fr", "user": "all"},
@@ -239,7 +248,7 @@ def test_every_kind_of_target_and_step_is_in_the_document(vmail: Vmail, layout: 
 
 def test_explain_says_why_mail_waits(vmail: Vmail) -> None:
     vmail("domain", "set", "va.toto.fr", "--disable")
-    ran = vmail("explain", "bob@va.toto.fr")
+    ran = vmail("explain", "bob@va.toto.fr", "--offline")
     assert ran.status == 1
     assert "mail waits: va.toto.fr is disabled" in ran.stdout
     assert ran.stdout.splitlines()[-1].startswith("450 4.2.1 ")
