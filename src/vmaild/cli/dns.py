@@ -13,7 +13,7 @@ from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
 from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, examples, root_of
-from vmaild.cli.output import console, print_json, print_plan, print_table
+from vmaild.cli.output import console, plan_document, print_json, print_plan, print_table
 from vmaild.cli.text import safe
 from vmaild.core.dns_plan import Need
 from vmaild.diagnose.dns import Seen, State, look, make_resolver
@@ -138,7 +138,11 @@ def update(context: typer.Context, domain: Domain, dry_run: DryRun = False, as_j
     domain that is no longer defined loses its records. A dry run asks the server, and shows the difference.
     """
     plan = update_dns(open_door(root_of(context)), parse_domain(domain), dry_run=dry_run)
-    print_plan(plan, dry_run=dry_run, as_json=as_json)
+    if as_json:
+        zones = [{"zone": each.zone, "server": each.server, "lines": list(each.lines)} for each in plan.updates]
+        print_json(plan_document(plan, dry_run=dry_run) | {"updates": zones})
+        return
+    print_plan(plan, dry_run=dry_run, as_json=False)
 
 
 def _print(plan: room.DnsPlan, seen: list[Seen]) -> None:

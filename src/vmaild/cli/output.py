@@ -147,9 +147,6 @@ def plan_document(plan: Plan, *, dry_run: bool) -> dict[str, object]:
         "rerouted": [
             {"address": each.address, "before": each.before, "after": each.after} for each in plan.rerouted
         ],
-        "updates": [
-            {"zone": each.zone, "server": each.server, "lines": list(each.lines)} for each in plan.updates
-        ],
         "warnings": list(plan.warnings),
     }
 
