@@ -41,9 +41,9 @@ def explain(
     ] = "",
     as_json: Json = False,
 ) -> None:
-    """Say where mail for an address goes, and why, and how its owner gets at it.
+    """Say where mail for an address goes, and how its owner reads it.
 
-    Shown are who stands in the MX, and what the MTA says to such a recipient; every step here with the file and
+    Shown is the whole way: who stands in the MX, and what the MTA says to such a recipient; every step here with the file and
     line that decided it, the targets and their quota, the answer that a sender gets; and for an account what has
     to be typed into a mail program. The MTA is asked by RCPT alone, for domains of this machine only, and nothing
     is sent. Where nobody answers within seconds, that part is unknown.
@@ -81,6 +81,8 @@ def _print(explained: routes.Explanation, way: Way | None) -> None:
         out.print(f"mail waits: {safe(explained.problem)}", style="yellow")
     for destination in explained.destinations:
         out.print(f"  -> {safe(str(destination.target))}{safe(_remark(destination))}")
+        if _held(destination):
+            out.print(f"     {_held(destination)}", style="dim")
     style = "green" if isinstance(explained.answer, Delivered) else "red"
     out.print(safe(str(explained.answer)), style=style)
     if explained.when_full is not None:
@@ -94,18 +96,18 @@ def _print_way(domain: str, way: Way) -> None:
     """What comes before this machine decides."""
     out = console()
     if way.problem:
-        out.print(f"  MX: unknown: {safe(way.problem)}", style="yellow")
+        out.print(f"  MX: unknown: {safe(way.problem)}", style="yellow", soft_wrap=False)
     elif way.null:
         out.print(f"  MX: none, {safe(domain)} says that it takes no mail (RFC 7505)", style="red")
     elif not way.exchangers:
         out.print("  MX: none, other servers do not know where mail goes", style="red")
     for each in way.exchangers:
         what = f"no MX, so the address of {each.host}" if way.implicit else f"MX {each.preference} {each.host}"
-        out.print(f"  {safe(what)}: {safe(each.words(way.machine))}")
+        out.print(f"  {safe(what)}: {safe(each.words(way.machine))}", soft_wrap=False)
     if way.mta is not None:
         name = f" ({way.mta.name})" if way.mta.name else ""
         style = "red" if way.mta.refused else "yellow" if way.mta.problem else ""
-        out.print(f"  MTA at {safe(way.mta.server + name)}: {safe(way.mta.reply)}", style=style)
+        out.print(f"  MTA at {safe(way.mta.server + name)}: {safe(way.mta.reply)}", style=style, soft_wrap=False)
 
 
 def _for_mail_program(settings: ClientSettings) -> str:
@@ -122,20 +124,25 @@ def _for_mail_program(settings: ClientSettings) -> str:
             f"    Login:    {settings.login}",
         ]
     if settings.pop3 is None:
-        lines.append("  No POP3 server takes a password from elsewhere: see listen and certificate in [pop3].")
+        lines.append("  No POP3 server takes a password from elsewhere: see [pop3] certificate.")
     return "\n".join(lines)
 
 
 def _remark(destination: routes.Destination) -> str:
-    target, usage = destination.target, destination.usage
+    target = destination.target
     if isinstance(target, ToMailbox) and destination.quota is not None:
         quota = quota_in_words(destination.quota, destination.quota_messages)
-        holds = ""
-        if usage is not None:
-            holds = f", holds {size_in_words(usage.bytes)} in {usage.messages} messages"
-            holds += f" ({100 * usage.bytes // destination.quota} %)" if destination.quota else ""
-        return f" (login {target.login}, quota {quota}{holds})"
+        return f" (login {target.login}, quota {quota})"
     return ""
+
+
+def _held(destination: routes.Destination) -> str:
+    """What a mailbox holds; empty: not to be known."""
+    usage = destination.usage
+    if usage is None:
+        return ""
+    share = f" ({100 * usage.bytes // destination.quota} %)" if destination.quota else ""
+    return f"holds {size_in_words(usage.bytes)} in {usage.messages} messages{share}"
 
 
 def _document(explained: routes.Explanation, way: Way | None) -> dict[str, object]:

@@ -190,7 +190,8 @@ def test_explain_prints_steps_targets_and_the_answer(vmail: Vmail, layout: Layou
     assert lines[0] == "team@va.example"
     assert lines[1] == f"  1. domain alias 'va.example' of va.toto.fr  [{layout.definition('va.toto.fr')}]"
     assert lines[2] == f"  2. alias 'team' -> bob, alice  [{layout.aliases('va.toto.fr')}:1]"
-    assert "  -> mailbox bob@va.toto.fr (login bob, quota none, holds 0 bytes in 0 messages)" in lines
+    assert "  -> mailbox bob@va.toto.fr (login bob, quota none)" in lines
+    assert "     holds 0 bytes in 0 messages" in lines
     assert lines[-1] == "250 2.1.5 Recipient accepted"
 
 
