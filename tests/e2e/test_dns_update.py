@@ -91,7 +91,7 @@ def primary(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[Primary]:
     key = root / "etc/vmail/update.key"
     key.write_text(f'key "vmaild" {{\n\talgorithm hmac-sha256;\n\tsecret "{SECRET}";\n}};\n')
     key.chmod(0o600)
-    options, of_zone = f'include "{key}";\n', "allow-update { key vmaild; };"
+    options, of_zone = f'include "{key}";\n', "update-policy { grant vmaild zonesub ANY; };"
     with running_named(tmp_path, port, ZONES, options=options, of_zone=of_zone):
         yield found
     assert SECRET not in "".join(path.read_text() for path in (root / "var").rglob("*") if path.suffix == ".log")
@@ -213,7 +213,9 @@ def test_the_key_is_needed_right_and_secret(primary: Primary) -> None:
 
 def test_a_server_that_does_not_allow_it_or_is_not_there(primary: Primary, free_port: Callable[[], int]) -> None:
     conf = primary.root.parent / "named.conf"
-    conf.write_text(conf.read_text().replace("allow-update { key vmaild; };", "allow-update { none; };"))
+    conf.write_text(
+        conf.read_text().replace("update-policy { grant vmaild zonesub ANY; };", "allow-update { none; };")
+    )
     pid = int((primary.root.parent / "pid").read_text())
     subprocess.run(["kill", "-HUP", str(pid)], check=True)
     deadline = time.monotonic() + 10

@@ -165,7 +165,7 @@ def _zone_steps(
     if os.path.exists(f"{zone.file}.jnl"):
         raise Refused(
             f"{zone.file} is changed by dynamic updates, which an edit would be lost in",
-            f"run 'rndc freeze {zone.name}', then this again, then 'rndc thaw {zone.name}'",
+            f"use 'vmail dns update'; or 'rndc freeze {zone.name}', this again, 'rndc thaw {zone.name}'",
         )
     _check_zone(zone, edited.text)
     backup = f"{zone.file}.before-vmaild"

@@ -43,10 +43,10 @@ def explain(
 ) -> None:
     """Say where mail for an address goes, and how its owner reads it.
 
-    Shown is the whole way: who stands in the MX, and what the MTA says to such a recipient; every step here with the file and
-    line that decided it, the targets and their quota, the answer that a sender gets; and for an account what has
-    to be typed into a mail program. The MTA is asked by RCPT alone, for domains of this machine only, and nothing
-    is sent. Where nobody answers within seconds, that part is unknown.
+    Shown is the whole way: who stands in the MX, and what the MTA says to such a recipient; every step here with
+    the file and line that decided it, the targets and their quota, the answer that a sender gets; and for an
+    account what has to be typed into a mail program. The MTA is asked by RCPT alone, for domains of this machine
+    only, and nothing is sent. Where nobody answers within seconds, that part is unknown.
 
     Exit status 0 when the address is accepted, 1 when it is refused or has to wait, here or by the MTA.
     """

@@ -238,6 +238,7 @@ def test_every_verb_explains_itself_with_an_example(vmail: Vmail, words: tuple[s
     assert ("--json" in ran.stdout) or words == ("serve",)
     changes = words[-1] in {"add", "set", "remove", "passwd", "grant", "revoke", "init", "install", "tables"}
     changes = changes or words[-1] in {"vacation", "forward", "apply", "second-factor", "import"}
+    changes = changes or words in {("check",), ("dns", "export"), ("dns", "update")}
     assert ("--dry-run" in ran.stdout) is changes
 
 
