@@ -11,12 +11,12 @@ from collections.abc import Callable, Collection, Iterator
 _AFTER_LINE_END = re.compile(r"(?<=\n)")
 
 
-def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
-    """Each line with its number, without its line end.
+def numbered_lines(text: str, first: int = 1) -> Iterator[tuple[int, str]]:
+    """Each line with its number, from `first` on, without its line end.
 
     Not `str.splitlines`, which also cuts at form feeds and at the separators of Unicode.
     """
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(text.split("\n"), first):
         yield number, line.removesuffix("\r")
 
 

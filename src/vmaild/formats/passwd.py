@@ -55,12 +55,15 @@ _OTHER = 4
 """Place of the field "other" among the comma-separated fields of gecos (chfn(1))."""
 
 
-def parse_passwd(text: str, path: str) -> Parsed[Account]:
-    """The accounts of a passwd file, whose text was decoded as UTF-8 with surrogateescape."""
+def parse_passwd(text: str, path: str, first_line: int = 1) -> Parsed[Account]:
+    """The accounts of a passwd file, whose text was decoded as UTF-8 with surrogateescape.
+
+    `first_line`: its number, where the text is a part of the file.
+    """
     accounts: list[Account] = []
     findings: list[Finding] = []
     lines: dict[str, int] = {}
-    for number, line in numbered_lines(text):
+    for number, line in numbered_lines(text, first_line):
         if is_blank_or_comment(line):
             continue
         try:

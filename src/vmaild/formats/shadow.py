@@ -40,12 +40,15 @@ _PLAIN_LINE = re.compile(
 _DAYS = re.compile(r"[0-9]{1,9}")
 
 
-def parse_shadow(text: str, path: str) -> Parsed[ShadowEntry]:
-    """The entries of a shadow file, whose text was decoded as UTF-8 with surrogateescape."""
+def parse_shadow(text: str, path: str, first_line: int = 1) -> Parsed[ShadowEntry]:
+    """The entries of a shadow file, whose text was decoded as UTF-8 with surrogateescape.
+
+    `first_line`: its number, where the text is a part of the file.
+    """
     entries: list[ShadowEntry] = []
     findings: list[Finding] = []
     lines: dict[str, int] = {}
-    for number, line in numbered_lines(text):
+    for number, line in numbered_lines(text, first_line):
         if is_blank_or_comment(line):
             continue
         try:

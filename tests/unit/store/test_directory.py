@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from vmaild.formats.passwd import parse_passwd
 from vmaild.formats.shadow import parse_shadow
 from vmaild.store import definitions as definitions_module
 from vmaild.store import directory as directory_module
+from vmaild.store import lines
 from vmaild.store.directory import FileDirectory, canonical_address
 from vmaild.store.files import Files
 from vmaild.store.layout import Layout, layout
@@ -451,3 +453,34 @@ def test_a_host_name_stands_for_the_domain_that_bears_it(here: Layout, write: Wr
     assert directory.domain_named("no name") is None
     write("domains/vc.toto.fr.toml", 'mail_host = "mail.both.fr"')
     assert directory.domain_named("mail.both.fr") is None
+
+
+def test_of_a_large_file_only_what_was_edited_is_read_again(
+    here: Layout, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[int] = []
+    plain = lines.PASSWD.plain
+
+    def counted(text: str) -> dict[str, int] | None:
+        read.append(text.count("\n"))
+        return plain(text)
+
+    monkeypatch.setattr("vmaild.store.directory.PASSWD", replace(lines.PASSWD, plain=counted))
+    accounts = [f"user{number}:x:1:1:User {number}:/h:/s" for number in range(20_000)]
+    write("domains/va.toto.fr.toml")
+    path = write("passwd.va.toto.fr", *accounts)
+    directory = FileDirectory(here)
+    assert not rejected(directory, "user19999@va.toto.fr")
+    assert sum(read) == 20_000
+    more = ["one:x:1:1:::", *accounts]
+    for edited in (more, [*more[:10_000], "bad line", *more[10_000:]], more, more[:-1], accounts[:-1]):
+        write("passwd.va.toto.fr", *edited)
+        os.utime(path, (1, 1))
+        read.clear()
+        domain = directory.find("va.toto.fr")
+        assert domain is not None
+        assert len(domain.accounts) == sum(":" in line for line in edited)
+        assert sum(read) < 4_000
+        told = [finding.line for finding in directory.findings("va.toto.fr") if finding.path == str(path)]
+        assert told == [number for number, line in enumerate(edited, 1) if ":" not in line]
+        assert domain.accounts["user19998"].source.line == edited.index(accounts[19_998]) + 1
