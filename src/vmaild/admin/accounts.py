@@ -14,7 +14,7 @@ from functools import partial
 from vmaild.address import Address
 from vmaild.admin.coadministrators import domains_of
 from vmaild.admin.door import Change, Door, Draft
-from vmaild.admin.leftovers import of_account
+from vmaild.admin.leftovers import factor_of, of_account
 from vmaild.admin.plan import FileEdit, Mail, MailEffect, Plan, Step
 from vmaild.admin.records import account_of
 from vmaild.admin.refusal import Misused, Refused
@@ -78,6 +78,7 @@ def add_user(
         warnings += (f"{login}@{name} is named as a co-administrator of {each}" for each in privileges)
         steps: list[Step] = [
             *leftovers,
+            *factor_of(view, name, login),
             MailEffect(Mail.CREATE, name, login),
             *view.edit(shadow, with_entry(view.text(shadow) or "", entry), instead=_said(login, password)),
             *view.edit(passwd, with_account(view.text(passwd) or "", account), passwd=True),
@@ -149,6 +150,7 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
             *view.edit(
                 shadow, without_entry(view.text(shadow) or "", login), instead=f"password of {login} removed"
             ),
+            *factor_of(view, name, login),
             *of_account(door.messages, view, name, login, mail),
         ]
         warnings = [

@@ -15,7 +15,7 @@ from vmaild.admin.addresses import AUTO, allocated, check_not_main
 from vmaild.admin.definitions import domain_itself, edited_definition
 from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.execute import archive_stamp
-from vmaild.admin.leftovers import fresh_path, of_domain
+from vmaild.admin.leftovers import factor_of, fresh_path, of_domain
 from vmaild.admin.lint import fallback_fault
 from vmaild.admin.plan import FileEdit, Mail, Plan, Step
 from vmaild.admin.refusal import Misused, Refused
@@ -167,7 +167,7 @@ def remove_domain(door: Door, name: str, mail: Mail = Mail.ARCHIVE, *, dry_run: 
         archive = fresh_path(f"{view.layout.configuration}/.archive/{name}.{archive_stamp()}")
         edits = [_away(view, path, "" if mail is Mail.DELETE else archive) for path in there]
         live, rest = edits[: definition in there], edits[definition in there :]
-        steps: list[Step] = [*live, *of_domain(view, name, mail), *rest]
+        steps: list[Step] = [*live, *of_domain(view, name, mail), *rest, *factor_of(view, name)]
         copy = f"{view.layout.last_good}/{name}.toml"
         if view.text(copy) is not None:
             steps.append(_away(view, copy, ""))

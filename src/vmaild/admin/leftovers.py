@@ -1,6 +1,7 @@
 """What an account or a domain leaves behind when it goes: mailboxes and homes, kept, archived or deleted.
 
-Whoever is given the name next must not inherit the mail of the one before unasked.
+Whoever is given the name next must not inherit the mail of the one before unasked, nor be asked for the codes of
+the other's telephone.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ import os
 from collections.abc import Iterator
 
 from vmaild.admin.execute import archive_stamp
-from vmaild.admin.plan import HomeEffect, Mail, MailEffect
+from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect
 from vmaild.admin.view import View
 from vmaild.store.messages import Mailbox, MessageStore
+from vmaild.store.second_factor import Factors
 
 
 def of_account(
@@ -27,6 +29,19 @@ def of_domain(view: View, domain: str, mail: Mail) -> Iterator[MailEffect | Home
     """What becomes of all mailboxes and homes of a domain."""
     yield MailEffect(mail, domain)
     yield from _home(view, domain, mail)
+
+
+def factor_of(view: View, domain: str, login: str = "") -> Iterator[FileEdit]:
+    """The second factors of an account or, without a login, of all of a domain: never kept, never archived.
+
+    After the password in a plan: an account that still opens must not lose its protection first.
+    """
+    factors = Factors(view.layout)
+    principals = [f"{login}@{domain}"] if login else factors.of_domain(domain)
+    for principal in principals:
+        path = factors.path(principal)
+        if os.path.lexists(path):
+            yield FileEdit(path, b"", None, instead=f"second factor of {principal} removed")
 
 
 def _home(view: View, name: str, mail: Mail) -> Iterator[HomeEffect]:

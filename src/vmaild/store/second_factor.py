@@ -10,8 +10,9 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
+from vmaild.core.permissions import UNIX, canonical_principal
 from vmaild.core.second_factor import Factor
 from vmaild.store.atomic import make_folders, remove_durably, write_atomically
 from vmaild.store.layout import Layout
@@ -28,8 +29,8 @@ class Factors:
         self._layout = layout
 
     def find(self, principal: str) -> Factor | None:
-        """The factor of a principal (canonical); None: there is none."""
-        path = self._path(principal)
+        """The factor of a principal; None: there is none."""
+        path = self.path(principal)
         try:
             with open(path, encoding="utf-8") as file:
                 values = json.load(file)
@@ -45,7 +46,7 @@ class Factors:
     def save(self, principal: str, factor: Factor) -> None:
         """Keep a factor."""
         values = {"secret": factor.secret, "used": factor.used, "recovery": list(factor.recovery)}
-        path = self._path(principal)
+        path = self.path(principal)
         try:
             make_folders(os.path.dirname(path), 0o700)
             write_atomically(path, json.dumps(values, indent=1).encode() + b"\n", mode=0o600)
@@ -54,7 +55,7 @@ class Factors:
 
     def remove(self, principal: str) -> bool:
         """Forget a factor, also a damaged one; whether there was one."""
-        path = self._path(principal)
+        path = self.path(principal)
         try:
             remove_durably(path)
         except FileNotFoundError:
@@ -73,5 +74,16 @@ class Factors:
         except LockTimeout as timeout:
             raise StateUnusable(str(timeout)) from timeout
 
-    def _path(self, principal: str) -> str:
-        return f"{self._layout.second_factors}/{quote(principal, safe='@:+=')}"
+    def of_domain(self, domain: str) -> list[str]:
+        """The principals of a domain that have a factor, sorted; none where the folder cannot be read."""
+        try:
+            names = os.listdir(self._layout.second_factors)
+        except OSError:
+            return []
+        principals = sorted(map(unquote, names))
+        return [each for each in principals if each.endswith(f"@{domain}") and not each.startswith(UNIX)]
+
+    def path(self, principal: str) -> str:
+        """Where the factor of a principal is kept, whether or not there is one."""
+        # The web knows people as their passwd file spells them: Dora and dora must be one and the same here.
+        return f"{self._layout.second_factors}/{quote(canonical_principal(principal), safe='@:+=')}"

@@ -189,6 +189,37 @@ def test_the_site_may_require_it(layout: Layout, clock: Clock) -> None:
     assert bob.post("/account/vacation", "/account", text="I am away").status_code == 303
 
 
+def test_it_goes_with_the_account(admin: Browser, app: FastAPI, clock: Clock, layout: Layout) -> None:
+    """Whoever is given the name next is not asked for codes of another's telephone."""
+    bob, principal = Browser(app), "bob@va.toto.fr"
+    bob.log_in(principal, "bob-va")
+    offered = bob.post(PAGE, act="begin", password="bob-va")
+    found = re.search(r'class="secret"[^>]*>([A-Z2-7 ]+)<', offered.text)
+    assert found is not None
+    send(bob, offered.text, act="confirm", code=clock.next_code(found[1].replace(" ", "")))
+    assert Factors(layout).of_domain("va.toto.fr") == [principal]
+    other = Factors(layout).find(principal)
+    assert other is not None
+    Factors(layout).save("bob@vb.toto.fr", other)
+    there = "/domains/va.toto.fr/accounts/bob"
+    shown = admin.post(there, act="remove")
+    assert shown.status_code == 200
+    assert Factors(layout).find(principal) is not None, "shown, not done"
+    admin.post(there, act="remove", confirmed="yes", password=PASSWORD)
+    assert Factors(layout).of_domain("va.toto.fr") == []
+    assert Factors(layout).find("bob@vb.toto.fr") is not None, "another of that login keeps his"
+    admin.post("/domains/vb.toto.fr/settings", act="remove", confirmed="yes", password=PASSWORD)
+    assert Factors(layout).of_domain("vb.toto.fr") == []
+
+
+def test_a_leftover_of_a_former_account_is_cleared_away(admin: Browser, app: FastAPI, layout: Layout) -> None:
+    """Such as of one that was taken out of the passwd file by hand."""
+    Factors(layout).save("dora@va.toto.fr", second_factor.Factor("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ"))
+    fields = {"login": "Dora", "full_name": "", "password": "purple walrus lamps", "quota": ""}
+    admin.post("/domains/va.toto.fr/new-account", **fields)
+    assert Browser(app).log_in("dora@va.toto.fr", "purple walrus lamps").headers["location"] == "/"
+
+
 def test_a_damaged_file_lets_nobody_in(app: FastAPI, admin: Browser, clock: Clock, layout: Layout) -> None:
     switch_on(admin, clock)
     path = Path(layout.second_factors, ALICE)
