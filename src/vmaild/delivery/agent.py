@@ -157,6 +157,8 @@ class Agent:
         ours = attempt or self.attempt()
         message = Message(sender, trace, content, ours)
         done: dict[Mailbox | Target, Outcome] = {}
+        if ours.left() and not (ours.one_answer and not self._partial.is_empty()):
+            done.update(self._mailboxes.put_all(message, _simple(orders)).items())
         outcomes: list[Outcome] = []
         for order in orders:
             try:
@@ -172,7 +174,8 @@ class Agent:
         return outcomes
 
     def _carry_out(self, message: Message, order: Order, done: dict[Mailbox | Target, Outcome]) -> Outcome:
-        if not message.attempt.left():
+        to_do = [copy for copy in order.mailboxes if copy.mailbox not in done]
+        if (to_do or not order.is_quick) and not message.attempt.left():
             return Deferred(Condition.OUT_OF_TIME)
         several = len(order.mailboxes) + len(order.outside) > 1
         one_answer = message.attempt.one_answer
@@ -190,11 +193,9 @@ class Agent:
         outcomes |= {target: done.get(target, Delivered()) for target in order.outside}
         if order.mailboxes and order.outside:
             self._note(key, asked, outcomes)
-        for copy in order.mailboxes:
-            mailbox = copy.mailbox
-            if mailbox not in done and str(mailbox) not in before:
-                done[mailbox] = self._mailboxes.put(message, order.recipient, copy)
-            outcomes[mailbox] = done.get(mailbox, Delivered())
+        parcels = [(order.recipient, copy) for copy in to_do if str(copy.mailbox) not in before]
+        done.update(self._mailboxes.put_all(message, parcels).items())
+        outcomes |= {copy.mailbox: done.get(copy.mailbox, Delivered()) for copy in order.mailboxes}
         outcome = _worst(list(outcomes.values()))
         if several and isinstance(outcome, Deferred):
             self._note(key or _key(message, order), outcomes, outcomes)
@@ -225,6 +226,18 @@ class Agent:
             self._partial.add(key, {str(target) for target in targets if isinstance(outcomes[target], Delivered)})
         except OSError as error:
             log.error("cannot note what was delivered, it may come twice: %s", error)
+
+
+def _simple(orders: Sequence[Order]) -> list[tuple[Address, Copy]]:
+    """What needs no thought: copies for recipients that lead to one mailbox and nowhere else, each mailbox once.
+
+    They can be put all at the same time, where a message has many recipients.
+    """
+    parcels: dict[Mailbox, tuple[Address, Copy]] = {}
+    for order in orders:
+        if order.is_quick and len(order.mailboxes) == 1:
+            parcels.setdefault(order.mailboxes[0].mailbox, (order.recipient, order.mailboxes[0]))
+    return list(parcels.values())
 
 
 def _key(message: Message, order: Order) -> str:

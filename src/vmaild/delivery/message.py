@@ -21,7 +21,7 @@ _ENDS = 1 << 19
 
 @dataclass(slots=True)
 class Attempt:
-    """One try to deliver a message: what all its recipients share. For one thread."""
+    """One try to deliver a message: what its recipients share. For one thread, but others may add to `once`."""
 
     deadline: float = math.inf
     """In seconds of time.monotonic(): until then the sending server waits for the answer."""
