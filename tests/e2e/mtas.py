@@ -129,6 +129,10 @@ partner:
 """
 
 
+_NEVER_BUSY = "".join(f"define(`conf{limit}_LA', `10000')dnl\n" for limit in ("REFUSE", "QUEUE"))
+"""A machine that is busy with tests is no reason to refuse mail, or to leave it in the queue."""
+
+
 def sendmail(machine: Machine, port: int, partner: int) -> Mail:
     """A Sendmail with Debian's sendmail.mc, without what slows or limits the connections of one client."""
     machine.write("etc/hosts", HOSTS.format(name=os.uname().nodename))
@@ -147,7 +151,10 @@ def sendmail(machine: Machine, port: int, partner: int) -> Mail:
     machine.edit(
         "etc/mail/sendmail.mc",
         (r"^DAEMON_OPTIONS.*Name=MTA-v4.*$", daemon),
-        (r"^DAEMON_OPTIONS.*Name=MSP-v4.*$", "define(`confDOMAIN_NAME', `main.example')dnl"),
+        (
+            r"^DAEMON_OPTIONS.*Name=MSP-v4.*$",
+            "define(`confDOMAIN_NAME', `main.example')dnl\n" + _NEVER_BUSY,
+        ),
         (r"^FEATURE\(`(greet_pause|conncontrol|ratecontrol).*$", ""),
         (r"^define\(`conf(CONNECTION_RATE_THROTTLE|BAD_RCPT_THROTTLE).*$", ""),
         (r"^FEATURE\(`use_cw_file.*$", "FEATURE(`use_cw_file')dnl\nFEATURE(`mailertable')dnl"),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import smtplib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -219,3 +220,63 @@ def test_the_whole_story(
     dead = mail.machine.vmail("mta", "check", "va.toto.fr", "--server", f"127.0.0.1:{mail.port}", check=False)
     assert (dead.returncode, "start the servers" in dead.stdout) == (1, True)
     assert SITE.is_absolute()
+
+
+def test_sendmail_calls_vdeliver_which_needs_no_server(
+    boot: Boot, outside: Mail, root: Root, free_port: Callable[[], int]
+) -> None:
+    mail = made("sendmail", boot("sendmail", root.path), free_port(), outside.port)
+    site = root.etc / "vmail.toml"
+    site.write_text(site.read_text().replace("[site]\n", '[site]\nuser = "office"\n', 1))
+    mail.machine.run("chown", "-R", "office:", f"{SITE}/var", f"{SITE}/vhome", f"{SITE}/run")
+    mail.machine.run("chmod", "a+x", "/root")  # where this Python may be, which that user has to start
+    server = plugged_in(mail, root, "--vdeliver")
+    try:
+        everything_goes_where_it_should(mail, outside, root)
+        what_must_not_come_is_refused(mail)
+        a_full_mailbox_is_told_to_the_sender(mail)
+        root.empty()
+        with smtplib.SMTP("127.0.0.1", mail.port, timeout=30) as client:
+            client.sendmail(OUTSIDE, "--root=/tmp@vb.toto.fr", "Subject: no option\n\nHello.\n")
+        for _ in moments("a dash is taken for an option"):
+            if stored(root) == {"alice@vb.toto.fr": ["no option"]}:
+                break
+    finally:
+        server.stop()
+    server.check_log()
+    root.empty()
+    mail.submit(HERE, "team@va.toto.fr", "alone")
+    for attempt, _ in enumerate(moments("without a server nothing comes")):
+        if "alone" in stored(root).get("bob@va.toto.fr", ()):
+            break
+        if attempt % 50 == 0:
+            mail.try_again()
+    # Whom nobody can look up now is asked to come again, not taken and not sent away.
+    status, said = mail.swaks(OUTSIDE, "nobody@va.toto.fr", "unknown")
+    assert (status, bool(re.search(r"^<\*\* 451 4\.3\.0 ", said, re.MULTILINE))) == (24, True), said
+
+
+def test_postfix_reads_files_and_refuses_without_a_server(
+    boot: Boot, root: Root, free_port: Callable[[], int]
+) -> None:
+    mail = mtas.postfix(boot("postfix", root.path), free_port(), 1, more="recipient_delimiter = +\n")
+    plugged_in(mail, root, "--maps", "lmdb").stop()
+    what_must_not_come_is_refused(mail)
+    assert mail.swaks(OUTSIDE, "newcomer@va.toto.fr", "too early")[0] == 24
+    mail.machine.vmail("user", "add", "newcomer@va.toto.fr", "--no-password")
+    wanted = {"bob@va.toto.fr": ["account"], "alice@vb.toto.fr": ["fallback"], "newcomer@va.toto.fr": ["new"]}
+    for recipient, subject in {
+        "bob+lists@va.example": "account",
+        "anybody@vb.toto.fr": "fallback",
+        "newcomer@va.toto.fr": "new",
+    }.items():
+        assert mail.swaks(OUTSIDE, recipient, subject)[0] == 0
+    assert stored(root) == {}
+    server = mail.machine.serve(root)
+    for attempt, _ in enumerate(moments("what waited does not come")):
+        if stored(root) == wanted:
+            break
+        if attempt % 50 == 0:
+            mail.try_again()
+    server.stop()
+    server.check_log()

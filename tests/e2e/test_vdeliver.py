@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pwd
+import subprocess
+import sys
+
 import pytest
 from tests.e2e.clients import fetch, without_trace
 from tests.served import Root
@@ -87,3 +92,18 @@ def test_an_empty_message_is_a_message(where: Root) -> None:
 def test_what_vdeliver_delivered_is_fetched_at_the_right_domain_only(demo: Root) -> None:
     assert demo.vdeliver(MESSAGE, "bob@vb.toto.fr").returncode == 0
     assert [len(fetch(demo, f"bob@{domain}.toto.fr")) for domain in ("va", "vb", "vc")] == [0, 1, 0]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can leave some of its rights to another")
+def test_what_sendmail_leaves_of_roots_rights_is_given_up() -> None:
+    """F=S: the effective user is another, the real one and the groups are root's (op.me section 5.4)."""
+    nobody = pwd.getpwnam("nobody")
+    seen = (
+        "import os, sys; from vmaild.delivery import pipe; "
+        "os.setgroups([0, 4]); os.setgid(int(sys.argv[2])); os.seteuid(int(sys.argv[1])); pipe._be_one_user(); "
+        "print(*os.getresuid(), *os.getresgid(), *os.getgroups())"
+    )
+    user, group = str(nobody.pw_uid), str(nobody.pw_gid)
+    done = subprocess.run([sys.executable, "-c", seen, user, group], capture_output=True, text=True, check=True)
+    groups = map(str, os.getgrouplist("nobody", nobody.pw_gid))
+    assert done.stdout.split() == [user] * 3 + [group] * 3 + list(groups)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import grp
 import os
 import shutil
+import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -112,6 +113,7 @@ def _wiring(door: Door, wish: Wish) -> Wiring:
         maps=wish.maps,
         vdeliver=_vdeliver(door) if wish.vdeliver else "",
         user=site.user if wish.vdeliver else "",
+        root=layout.root if wish.vdeliver else "",
     )
 
 
@@ -126,7 +128,8 @@ def _socket(listens: Sequence[Listen], table: str) -> str:
 
 
 def _vdeliver(door: Door) -> str:
-    program = shutil.which("vdeliver")
+    # The one that was installed with this program, wherever that is, before any other.
+    program = shutil.which("vdeliver", path=f"{sysconfig.get_path('scripts')}:{os.environ.get('PATH', '')}")
     if program is None:
         raise Refused("there is no vdeliver on the search path", "install it, or leave --vdeliver away")
     if not door.site.user:

@@ -61,12 +61,31 @@ def main() -> int:
         print(wrong, file=sys.stderr if wrong.status else sys.stdout)
         return wrong.status
     try:
+        _be_one_user()
         return _deliver(root, sender, recipients)
     # Whatever it is, the message has to stay with the caller.
     except Exception as error:
         print(f"vdeliver: try again later: {type(error).__name__}", file=sys.stderr)
         _system_log().exception("not delivered")
         return _EX_TEMPFAIL
+
+
+def _be_one_user() -> None:
+    """Give up for good what the caller has left us of its rights. Raises OSError.
+
+    Sendmail's F=S makes the effective user ours, and leaves root's groups and a real user who may be root again:
+    what an alias runs is not to inherit either.
+    """
+    user = os.geteuid()
+    if os.getuid() == user:
+        return
+    if os.getuid() == 0:
+        import pwd
+
+        name = pwd.getpwuid(user).pw_name
+        os.seteuid(0)
+        os.initgroups(name, os.getegid())
+    os.setresuid(user, user, user)
 
 
 class _Usage(Exception):

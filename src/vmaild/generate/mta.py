@@ -45,6 +45,8 @@ class Wiring:
     """The program to call for each message instead of speaking LMTP; empty: LMTP. Only Sendmail."""
     user: str = ""
     """Whom that program runs as; empty: the MTA's choice."""
+    root: str = ""
+    """Of vmaild, for that program; empty: the real one."""
 
     @property
     def domains(self) -> str:

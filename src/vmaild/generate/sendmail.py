@@ -54,8 +54,12 @@ Mvmail,\tP=[IPC], F=DFMXlmnqz8, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, E=\\r\\n
 \tT=DNS/RFC822/SMTP, A=FILE {lmtp}
 """
 _VDELIVER = """\
-Mvmail,\tP={vdeliver}, F=DFMln8, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, {user}
-\tT=DNS/RFC822/X-Unix, A=vdeliver -f $g $u
+Mvmail,\tP={vdeliver}, F=DFMSln8, S=EnvFromSMTP/HdrFromSMTP, R=EnvToSMTP, {user}
+\tT=DNS/RFC822/X-Unix, A=vdeliver {root}-f $g -- $u
+"""
+"""After `--` a recipient that begins with a dash is no option; a domain with a fallback accepts such ones.
+
+F=S: always as U=. Else a local sender, or the owner of a .forward(5), counts more (op.me section 5.4).
 """
 
 
@@ -64,7 +68,8 @@ def sendmail_pieces(wiring: Wiring) -> tuple[Piece, ...]:
     mailer = _VDELIVER if wiring.vdeliver else _LMTP
     user = f"U={wiring.user}," if wiring.user else ""
     rules = _RULES.replace("{domains}", wiring.domains).replace("{socketmap}", wiring.socketmap)
-    body = rules + mailer.format(lmtp=wiring.lmtp, vdeliver=wiring.vdeliver, user=user)
+    root = f"--root {wiring.root} " if wiring.root else ""
+    body = rules + mailer.format(lmtp=wiring.lmtp, vdeliver=wiring.vdeliver, user=user, root=root)
     ours = f"{wiring.folder}/vmail.m4"
     return (
         Piece(ours, own_file(f"divert(0)dnl\n{body}", "divert(-1)\n#")),

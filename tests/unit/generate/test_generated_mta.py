@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from vmaild.generate.exim import exim_pieces, wired_exim
@@ -122,6 +124,17 @@ def test_the_sides_of_every_rule_of_sendmail_are_parted_by_tabs() -> None:
         assert len(rules) == 19
         assert all(len([side for side in rule.split("\t") if side]) == 2 for rule in rules)
         assert all(" " * 4 not in rule for rule in rules)
+
+
+def test_sendmail_always_calls_vdeliver_as_the_mail_user_and_recipients_are_no_options() -> None:
+    wiring = Wiring("/etc/mail", vdeliver="/usr/bin/vdeliver", user="vmail", root="/srv/vmail")
+    ours, _ = sendmail_pieces(wiring)
+    _, _, mailer = ours.text.partition("\nMvmail,")
+    assert "U=vmail," in mailer
+    assert re.search(r"F=\w*S", mailer)
+    assert "A=vdeliver --root /srv/vmail -f $g -- $u\n" in mailer
+    without, _ = sendmail_pieces(Wiring("/etc/mail", vdeliver="/usr/bin/vdeliver", user="vmail"))
+    assert "A=vdeliver -f $g -- $u\n" in without.text
 
 
 def test_a_check_of_their_own_is_a_conflict() -> None:
