@@ -26,6 +26,7 @@ from vmaild.admin.names import parse_domain, parse_name
 from vmaild.admin.plan import Mail, Plan
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.admin.token_rights import RIGHTS
+from vmaild.core.clients import client_settings
 from vmaild.core.permissions import UNIX, Action, allowed
 from vmaild.formats.domain import settings_of
 from vmaild.store.messages import Mailbox, Usage
@@ -346,13 +347,15 @@ def _own(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     with refusals():
         usage = door.messages.usage(mailbox) if door.messages.exists(mailbox) else Usage(0, 0)
     definition = domain.definition
+    settings = client_settings(definition, door.site, record.account.login)
     return _user_values(record) | {
         "usage": plain(usage),
         **_own_mail(door, address),
-        "mail_host": definition.mail_host or domain.name,
+        "mail_host": settings.host,
         "addresses": list(definition.addresses),
         "bare_login": bool(definition.addresses),
-        "tls": bool(door.site.pop3.tls_listen),
+        "pop3": settings.nearby and {"port": settings.nearby.port, "security": settings.nearby.security.value},
+        "smtp": settings.smtp and {"port": settings.smtp.port, "security": settings.smtp.security.value},
     }
 
 

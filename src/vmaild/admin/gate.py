@@ -17,6 +17,7 @@ from vmaild.admin.refusal import Refused
 from vmaild.auth.candidate import Candidate, candidate
 from vmaild.auth.passwords import verify
 from vmaild.auth.throttle import Throttle
+from vmaild.core.clients import Connection, Security, client_settings
 from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import UNIX, Actor, is_co_administrator, same_principal
 from vmaild.core.site import Site
@@ -67,11 +68,12 @@ class Gate:
                 return None
         if found is None:
             return None
-        plain = [{"port": 110, "socket": "STARTTLS" if self.site.pop3.certificate else "plain"}]
+        settings = client_settings(found.definition, self.site, "")
         return {
             "domain": found.name,
-            "host": found.definition.mail_host or found.name,
-            "pop3": [{"port": 995, "socket": "SSL"}] * bool(self.site.pop3.tls_listen) + plain,
+            "host": settings.host,
+            "pop3": [_plain(settings.nearby)] if settings.nearby else [],
+            "smtp": [_plain(settings.smtp)] if settings.smtp else [],
         }
 
     def log_in(self, login: str, password: str, domain: str | None, client: str) -> Actor:
@@ -159,6 +161,12 @@ class Gate:
 
 def _in_service(meant: Candidate) -> bool:
     return bool(meant.login) and meant.domain is not None and not meant.domain.definition.disabled
+
+
+def _plain(connection: Connection) -> dict[str, object]:
+    """As the files of Mozilla's autoconfiguration call it."""
+    sockets = {Security.TLS: "SSL", Security.STARTTLS: "STARTTLS", Security.NONE: "plain"}
+    return {"port": connection.port, "socket": sockets[connection.security]}
 
 
 def pam_takes(user: str, password: str, service: str) -> bool:

@@ -37,6 +37,8 @@ class ClientSettings:
     """With its domain: so it is right at an address that domains share, too."""
     pop3: Connection | None
     """None: no POP3 server is set up that takes its password."""
+    nearby: Connection | None
+    """As `pop3`, else without TLS, where passwords are taken from this machine only. None: no server."""
     smtp: Connection | None
     """None: the site names no port for mail from mail programs."""
 
@@ -48,7 +50,10 @@ def client_settings(definition: DomainDefinition, site: Site, login: str) -> Cli
         direct = site.dns.submission == SUBMISSIONS
         smtp = Connection(site.dns.submission, Security.TLS if direct else Security.STARTTLS)
     address = f"{login}@{definition.name}"
-    return ClientSettings(address, mail_host_of(definition), address, _pop3(definition, site), smtp)
+    pop3 = _pop3(definition, site)
+    plain = _port(site.pop3.listen, 110, definition.addresses)
+    nearby = pop3 or (Connection(plain, Security.NONE) if plain else None)
+    return ClientSettings(address, mail_host_of(definition), address, pop3, nearby, smtp)
 
 
 def _pop3(definition: DomainDefinition, site: Site) -> Connection | None:

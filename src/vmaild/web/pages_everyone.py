@@ -149,11 +149,12 @@ async def thunderbird(request: Request, emailaddress: str = "") -> Response:
     if found is None:
         raise Refusal(visit._("This domain is not served here."), "", 404)
     servers = "".join(
-        f'    <incomingServer type="pop3">\n      <hostname>{escape(found["host"])}</hostname>\n'
+        f'    <{tag}Server type="{kind}">\n      <hostname>{escape(found["host"])}</hostname>\n'
         f"      <port>{each['port']}</port>\n      <socketType>{each['socket']}</socketType>\n"
         "      <username>%EMAILADDRESS%</username>\n"
-        "      <authentication>password-cleartext</authentication>\n    </incomingServer>\n"
-        for each in found["pop3"]
+        f"      <authentication>password-cleartext</authentication>\n    </{tag}Server>\n"
+        for tag, kind in (("incoming", "pop3"), ("outgoing", "smtp"))
+        for each in found[kind]
     )
     domain = escape(found["domain"])
     text = (

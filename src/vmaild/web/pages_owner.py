@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from typing import Any
+from urllib.parse import quote
 
 import segno
 from fastapi import APIRouter, Request
@@ -107,7 +108,9 @@ async def qr_code(request: Request) -> Response:
     visit = Visit(request)
     await visit.who()
     own = await visit.ask("own")
-    text = f"pop3{'s' if own['tls'] else ''}://{own['address']}@{own['mail_host']}"
+    pop3 = own["pop3"] or {"port": 110, "security": ""}
+    scheme = "pop3s" if pop3["security"] == "SSL/TLS" else "pop3"
+    text = f"{scheme}://{quote(own['address'])}@{own['mail_host']}:{pop3['port']}"
     drawn = BytesIO()
     segno.make(text, error="m").save(
         drawn, kind="svg", scale=4, border=2, xmldecl=False, svgclass=None, lineclass=None

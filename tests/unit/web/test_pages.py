@@ -198,7 +198,8 @@ def test_mail_programs_find_their_settings(app: FastAPI) -> None:
     browser = Browser(app, "autoconfig.va.toto.fr")
     for path in ("/mail/config-v1.1.xml", "/.well-known/autoconfig/mail/config-v1.1.xml"):
         answer = browser.get(f"{path}?emailaddress=bob@va.toto.fr")
-        assert "<hostname>mailhost.va.toto.fr</hostname>" in answer.text
+        assert "<hostname>mailhost.va.toto.fr</hostname>\n      <port>11110</port>" in answer.text
+        assert "outgoingServer" not in answer.text
     assert browser.get("/mail/config-v1.1.xml?emailaddress=x@nowhere.example").status_code == 404
     body = "<Autodiscover><Request><EMailAddress>bob@va.toto.fr</EMailAddress></Request></Autodiscover>"
     answer = browser.send("POST", "/autodiscover/autodiscover.xml", content=body)
