@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import grp
 import os
+import pwd
 import socket
 from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
@@ -96,19 +97,24 @@ def bind(listen: Listen, path: str) -> list[socket.socket]:
         raise BindError(f"cannot listen on {listen}: {error.strerror}; {_remedy(error)}") from error
 
 
-def admit(path: str, group: str) -> None:
-    """Let the members of a group connect to a Unix socket; an empty name changes nothing. Raises BindError."""
-    if not group:
-        return
+def admit(path: str, group: str, user: str = "") -> None:
+    """Let the members of a group and a user connect to a Unix socket. Raises BindError.
+
+    An empty name changes nothing; the user, who has to exist, counts only where root serves.
+    """
+    owner = pwd.getpwnam(user).pw_uid if user and os.geteuid() == 0 else -1
     try:
-        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+        members = grp.getgrnam(group).gr_gid if group else -1
+        if (owner, members) != (-1, -1):
+            os.chown(path, owner, members)
     except KeyError:
         raise BindError(
             f"there is no group {group}, which vmail.toml lets in to {path}; set site.mta_group to another"
         ) from None
     except OSError as error:
+        whom = f"the group {group}" if group else user
         raise BindError(
-            f"cannot give {path} to the group {group}: {error.strerror}; start the servers as root or as a member"
+            f"cannot give {path} to {whom}: {error.strerror}; start the servers as root or as a member"
         ) from error
 
 

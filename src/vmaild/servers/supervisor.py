@@ -119,7 +119,8 @@ class Supervisor:
             for speech, listen in wanted:
                 path = self.layout.path(listen.path)
                 if listen.path and speech in _OF_THE_MTA and path not in self.passed:
-                    admit(path, site.mta_group)
+                    # The mail user: an MTA calls vdeliver as that one.
+                    admit(path, site.mta_group, site.user)
         except BindError:
             _close(fresh)
             raise
