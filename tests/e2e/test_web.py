@@ -215,6 +215,42 @@ def test_every_page_is_fit_for_everybody(
     context.close()
 
 
+@pytest.mark.parametrize("javascript", [True, False])
+def test_navigation_on_a_phone_is_a_row_and_numbers_can_be_read(
+    web: Served, chromium: Browser, javascript: bool
+) -> None:
+    context = chromium.new_context(java_script_enabled=javascript, viewport={"width": 390, "height": 800})
+    page, base = context.new_page(), f"http://127.0.0.1:{web.root.web}"
+    sign_in(page, base, "alice@va.toto.fr", "alice-va")
+    page.goto(f"{base}/overview")
+    header = page.locator("header.top").bounding_box()
+    assert header is not None
+    assert header["height"] < 110
+    links = page.locator(".bar nav a")
+    links.first.focus()
+    for number in range(links.count()):  # whoever has no mouse sees where they are
+        assert links.nth(number).evaluate("link => link === document.activeElement")
+        box = links.nth(number).bounding_box()
+        assert box is not None
+        hidden = max(-box["x"], box["x"] + box["width"] - 390, 0)
+        assert hidden == 0 if javascript else hidden < box["width"] / 2
+        page.keyboard.press("Tab")
+    heights = page.locator(".plot .tick").evaluate_all(
+        "ticks => ticks.map(tick => tick.getBoundingClientRect().height)"
+    )
+    assert len(heights) > 8
+    assert min(heights) >= 12
+    page.goto(f"{base}/account")
+    last = page.locator(".bar nav a[aria-current]").bounding_box()
+    assert last is not None
+    assert not javascript or last["x"] + last["width"] <= 390, "the page that one is on is in sight"
+    page.goto(f"{base}/domains/va.toto.fr/changes")
+    tabs = page.locator(".tabs").bounding_box()
+    assert tabs is not None
+    assert tabs["height"] < 70
+    context.close()
+
+
 def _without_policy(route: object) -> None:
     from playwright.sync_api import Route
 

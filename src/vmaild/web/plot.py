@@ -9,14 +9,18 @@ import time
 from collections.abc import Mapping, Sequence
 from html import escape
 
-WIDTH, HEIGHT = 640, 190
-_LEFT, _BOTTOM, _TOP = 44, 24, 10
-_LABELS = 6
-"""Of the axis of time, about."""
+WIDTH, HEIGHT = 440, 170
+"""About as wide as it is shown, so that numbers are as large as other text."""
+_LEFT, _BOTTOM, _TOP = 48, 26, 10
+_LONG = 3600
+"""Seconds from one point to the next above which the axis tells the day, too."""
+_HOURS, _DAYS = 5, 3
+"""Labels of the axis of time, about; a day's is longer."""
 
 
 def plot(title: str, points: Sequence[Mapping[str, int]], series: Mapping[str, str], step: int) -> str:
     """A drawing of `series` (key -> name, the lowest first) of points with `at`, seconds since the epoch."""
+    labels = _DAYS if step > _LONG else _HOURS
     most = nice_ceiling(max((sum(point[key] for key in series) for point in points), default=0))
     scale = (HEIGHT - _BOTTOM - _TOP) / most
     each = (WIDTH - _LEFT) / max(len(points), 1)
@@ -35,7 +39,7 @@ def plot(title: str, points: Sequence[Mapping[str, int]], series: Mapping[str, s
                     f'<rect class="s{place}" x="{_LEFT + number * each:.1f}" y="{y:.1f}" '
                     f'width="{max(each - 1, 1):.1f}" height="{height:.1f}"/>'
                 )
-        if number % max(len(points) // _LABELS, 1) == 0 and number + 2 < len(points):
+        if number % max(len(points) // labels, 1) == 0 and number + 2 < len(points):
             x = _LEFT + number * each
             parts.append(f'<text class="tick" x="{x:.1f}" y="{HEIGHT - 6}">{moment(point["at"], step)}</text>')
     return "".join((*parts, "</svg>"))
@@ -43,7 +47,7 @@ def plot(title: str, points: Sequence[Mapping[str, int]], series: Mapping[str, s
 
 def moment(at: int, step: int) -> str:
     """A moment of the axis: an hour, or a day where the steps are long."""
-    return time.strftime("%d.%m. %Hh" if step > 3600 else "%H:%M", time.localtime(at))
+    return time.strftime("%d.%m. %Hh" if step > _LONG else "%H:%M", time.localtime(at))
 
 
 def nice_ceiling(most: int) -> int:

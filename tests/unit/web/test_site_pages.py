@@ -124,3 +124,13 @@ def test_dns_records_are_shown_and_written_after_a_look(admin: Browser, layout: 
 def test_the_mta_is_asked(admin: Browser) -> None:
     assert "is not a host and a port" in admin.get("/mta?server=nonsense").text.replace("&#39;", "'")
     assert "Connection refused" in admin.get("/mta?server=127.0.0.1:1").text
+
+
+def test_how_many_domains_the_mta_was_not_asked_about_is_told(admin: Browser, layout: Layout) -> None:
+    here = "/mta?server=127.0.0.1:1"
+    assert "left out" not in admin.get(here).text
+    for number in range(20):
+        Path(layout.definition(f"d{number}.example")).touch()
+    page, there = admin.get(here).text, len(list(Path(layout.definitions).glob("*.toml")))
+    assert f"left out, as you wait for the answer: <strong>{there - 20}</strong>" in page
+    assert "<code>vmail mta check --server 127.0.0.1:1</code>" in page

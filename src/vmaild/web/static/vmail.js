@@ -1,6 +1,14 @@
 // What makes the pages pleasant; they work without it.
 "use strict";
 
+// Where the navigation is a row that scrolls, the page that one is on is in sight, and so is the link that has the
+// focus: browsers are content when they see a part of it.
+const show = (link) => link.scrollIntoView({ block: "nearest", inline: "nearest" });
+for (const row of document.querySelectorAll("nav ul")) {
+  row.querySelectorAll("[aria-current]").forEach(show);
+  row.addEventListener("focusin", (event) => show(event.target));
+}
+
 // How strong a new password is, while it is typed.
 const meter = document.querySelector("[data-strength]");
 const password = document.getElementById("new") || document.querySelector("input[autocomplete=new-password]");
