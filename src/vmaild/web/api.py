@@ -6,12 +6,15 @@ Every change takes `dry_run=true` and then says what it would do.
 
 from __future__ import annotations
 
+import json
+from http import HTTPStatus
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Body, Depends, Path, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from vmaild.web.desk import Refusal, SignedOut
 from vmaild.web.visit import Visit
@@ -50,7 +53,13 @@ class Problem(BaseModel):
 
 router = APIRouter(
     prefix="/api/v1",
-    responses={code: {"model": Problem} for code in (400, 401, 403, 404, 409, 413, 422, 429, 503)},
+    responses={
+        code: {
+            "description": HTTPStatus(code).phrase,
+            "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
+        }
+        for code in (400, 401, 403, 404, 409, 413, 422, 429, 503)
+    },
 )
 
 
@@ -58,6 +67,16 @@ class Strict(BaseModel):
     """A body in which nothing unknown may stand."""
 
     model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _whole_characters(cls, values: object) -> object:
+        """JSON can spell half a character (RFC 8259 section 8.2), which no file of ours can hold."""
+        try:
+            json.dumps(values, ensure_ascii=False).encode()
+        except UnicodeEncodeError as error:
+            raise ValueError("half of a surrogate pair is no character") from error
+        return values
 
 
 class DomainSettings(Strict):
@@ -148,6 +167,12 @@ class Plan(BaseModel):
     rerouted: list[dict[str, str]]
     effects: list[str]
     warnings: list[str]
+
+
+def misunderstood(error: RequestValidationError) -> Refusal:
+    """What is wrong with a request that is not as described; what was sent, perhaps a password, stays unsaid."""
+    faults = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return Refusal("; ".join(faults), "see /api/v1/openapi.json", 422)
 
 
 def problem(refusal: Refusal) -> Response:

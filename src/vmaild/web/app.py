@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 
@@ -53,6 +54,7 @@ def create_app(ask: Ask, *, proxies: tuple[str, ...] = (), secure: bool = False)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(500, _broken)
 
     @app.middleware("http")
@@ -96,6 +98,13 @@ async def _http_error(request: Request, error: Exception) -> Response:
     if isinstance(error, SecondFactorFirst):
         return visit.go("/account/second-factor")
     return visit.page("refused.html", error.status_code, problem=problem, remedy="")
+
+
+async def _misunderstood(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    if request.url.path.startswith("/api/"):
+        return api.problem(api.misunderstood(error))
+    return await _http_error(request, HTTPException(404))  # a link of ours is never so
 
 
 async def _broken(request: Request, error: Exception) -> Response:
