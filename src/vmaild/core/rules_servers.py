@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from vmaild.core.addresses import is_loopback
 from vmaild.core.evidence import Case, Place, Pop3Evidence, TlsEvidence, Trust, shown
 from vmaild.core.findings import Diagnosis, FixKind
 
@@ -46,7 +47,8 @@ def _pop3(case: Case, seen: Pop3Evidence) -> Iterator[Diagnosis]:
     if seen.greeting:
         yield from _greeting(case, seen, where)
     ours = seen.greeting.startswith(f"+OK Virtual {name} ")
-    if ours and not seen.implicit and "STLS" not in (seen.capabilities or ()):
+    clear = not seen.implicit and "STLS" not in (seen.capabilities or ())
+    if ours and clear and not is_loopback(seen.address):
         what = f"the POP3 server at {where} offers no STLS"
         why = "passwords and mail cross the network in clear text"
         yield case.warning("pop3.no_stls", what, why, _certificate_remedy(case))
