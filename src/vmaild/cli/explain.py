@@ -142,7 +142,7 @@ def _held(destination: routes.Destination) -> str:
     if usage is None:
         return ""
     share = f" ({100 * usage.bytes // destination.quota} %)" if destination.quota else ""
-    return f"holds {size_in_words(usage.bytes)} in {usage.messages} messages{share}"
+    return f"holds {size_in_words(usage.bytes)} in {usage.messages} message{'s' * (usage.messages != 1)}{share}"
 
 
 def _document(explained: routes.Explanation, way: Way | None) -> dict[str, object]:
