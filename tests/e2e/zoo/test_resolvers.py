@@ -45,13 +45,13 @@ def resolver(answer: Answer) -> Iterator[str]:
             thread.join()
 
 
-def check(root: Root, where: str) -> dict[str, Any]:
+def check(root: Root, where: str, what: str = "--all") -> dict[str, Any]:
     """The findings about DNS, by code."""
     site = root.etc / "vmail.toml"
     text = site.read_text().replace("demo = true", "demo = false")
     site.write_text(text.replace("[delivery]", '[delivery]\nrelay = ""') if "demo = false" not in text else text)
     began = time.monotonic()
-    done = root.vmail("check", "--all", "--json", "--resolver", where, check=False)
+    done = root.vmail("check", what, "--json", "--resolver", where, check=False)
     assert time.monotonic() - began < 60
     assert done.returncode in (0, 1)
     assert done.stderr == ""
@@ -128,7 +128,7 @@ def test_a_loop_of_aliases_ends(root: Root) -> None:
 def test_slow_answers_count(root: Root) -> None:
     """One at a time they come too late, so that the last ones are not waited for."""
     with resolver(slow) as where:
-        found = check(root, where)
+        found = check(root, where, "va.toto.fr")
     assert {"mx.none", "dns.unknown"} & set(found)
 
 
