@@ -38,11 +38,11 @@ check: $(VENV)/dev
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# The processes that tests start are measured, too: see tool.coverage in pyproject.toml. One more at a time than there
+# The processes that tests start are measured, too: see tool.coverage in pyproject.toml. More at a time than there
 # are cores, since many wait for the time limits of a peer.
 pytest: $(VENV)/dev bytecode
 	@rm -rf .coverage && mkdir .coverage
-	@$(COVERAGE) run -m pytest -n 3 $(PYTEST_ARGS); status=$$?; \
+	@$(COVERAGE) run -m pytest -n 4 $(PYTEST_ARGS); status=$$?; \
 	$(COVERAGE) combine --quiet && \
 	$(COVERAGE) report >.coverage/report.txt && \
 	$(COVERAGE) json --quiet -o - | $(BIN)/python tools/coverage_floor.py 85 60 && \
