@@ -19,10 +19,8 @@ def changes(door: Door, domain: str | None, page: int = 1, size: int = PAGE) -> 
         domain = door.see(domain)[1].name
     elif not door.actor.site_admin:
         raise Refused("only a site administrator sees the changes of all domains", "name a domain")
-    try:
+    with state_refusals():
         found = AuditLog(door.layout).records(size, domain=domain, skip=(max(page, 1) - 1) * size)
-    except StateUnusable as error:
-        raise Refused(str(error), "see to that file, then run it again") from error
     return [asdict(record) for record in reversed(found)]
 
 
@@ -30,9 +28,16 @@ def changes(door: Door, domain: str | None, page: int = 1, size: int = PAGE) -> 
 def noted(door: Door, verb: str, domain: str, subject: str, summary: str) -> Iterator[None]:
     """Have the audit log say what is done within, where it is no change of the door. Raises Refused."""
     audit = AuditLog(door.layout)
-    try:
+    with state_refusals():
         number = audit.begin(AuditRecord(str(door.actor), verb, domain, subject, summary))
         yield
         audit.complete(number)
+
+
+@contextmanager
+def state_refusals() -> Iterator[None]:
+    """Turn what cannot be read or written of the state within into a refusal. Raises Refused."""
+    try:
+        yield
     except StateUnusable as error:
         raise Refused(str(error), "see to that file, then run it again") from error

@@ -11,7 +11,7 @@ import time
 
 import pyotp
 
-from vmaild.admin.audit import noted
+from vmaild.admin.audit import noted, state_refusals
 from vmaild.admin.door import Door, refusals
 from vmaild.admin.gate import WRONG_CODE
 from vmaild.admin.refusal import Misused, Refused
@@ -61,10 +61,8 @@ def switch_on(door: Door, secret: str, code: str) -> list[str]:
 
 def renew_codes(door: Door) -> list[str]:
     """New recovery codes; those from before are worth nothing any more. Raises Refused."""
-    try:
+    with state_refusals():
         factor = Factors(door.layout).find(door.actor.principal)
-    except StateUnusable as error:
-        raise _unusable(error) from error
     if factor is None:
         raise Refused("there is no second factor", "set one up first")
     return _with_new_codes(door, factor, "second factor renew", "make new recovery codes")
@@ -92,10 +90,8 @@ def show(door: Door, principal: str) -> int | None:
         whose = canonical_principal(principal)
     if whose != door.actor.principal and not door.actor.site_admin:
         raise Refused("only a site administrator may see that of others", "ask one")
-    try:
+    with state_refusals():
         return recovery_codes_left(door.layout, whose)
-    except StateUnusable as error:
-        raise _unusable(error) from error
 
 
 def _is_there(door: Door, principal: str) -> bool:
@@ -121,7 +117,3 @@ def _recovery_code() -> str:
 
 def _domain_of(principal: str) -> str:
     return "" if principal.startswith(UNIX) else principal.rpartition("@")[2]
-
-
-def _unusable(error: StateUnusable) -> Refused:
-    return Refused(str(error), "see to that file, then run it again")

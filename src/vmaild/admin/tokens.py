@@ -6,13 +6,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from vmaild.admin.audit import noted
+from vmaild.admin.audit import noted, state_refusals
 from vmaild.admin.door import Door
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.permissions import canonical_principal, same_principal
 from vmaild.store.sessions import Sessions, Token
-from vmaild.store.state import StateUnusable
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,8 @@ def add_token(
 
 def list_tokens(door: Door) -> list[Token]:
     """The actor's tokens; for a site administrator those of everybody. Raises Refused."""
-    try:
+    with state_refusals():
         return Sessions(door.layout).tokens(None if door.actor.site_admin else door.actor.principal)
-    except StateUnusable as error:
-        raise Refused(str(error), "see to that file, then run it again") from error
 
 
 def revoke_token(door: Door, number: int, *, dry_run: bool = False) -> None:

@@ -81,7 +81,7 @@ async def add_domain(request: Request) -> Response:
         wanted = {key: value for key, value in given.items() if value not in ("", 0, False, [])}
         return await change(visit, "domain.add", fields, {"domain": name, "settings": wanted}, back, new=True)
     except Refusal as refusal:
-        problem = f"{refusal.problem}; {refusal.remedy}"
+        problem = visit.said(refusal)
         shown = {
             **SETTINGS,
             **{key: fields.get(key, "") for key in ("mail_host", "fallback", "quota", "certificate")},
@@ -100,7 +100,7 @@ async def explain(request: Request, address: str = "") -> Response:
             found = await visit.ask("explain", address=address.strip())
             drawing = graph(found, visit._)
         except Refusal as refusal:
-            problem = f"{refusal.problem}; {refusal.remedy}"
+            problem = visit.said(refusal)
     return visit.page("explain.html", address=address, found=found, drawing=drawing, problem=problem)
 
 

@@ -71,7 +71,7 @@ async def vacation(request: Request) -> Response:
     try:
         await visit.ask("own.vacation", **given)
     except Refusal as refusal:
-        return await _page(visit, refusal.status, f"{refusal.problem}; {refusal.remedy}", "vacation")
+        return await _page(visit, refusal.status, visit.said(refusal), "vacation")
     done = visit._("Your automatic reply is set.") if given["text"] else visit._("Nobody is answered any more.")
     return visit.go("/account", done)
 
@@ -86,7 +86,7 @@ async def forward(request: Request) -> Response:
     try:
         await visit.ask("own.forward", targets=targets, keep_copy=bool(fields.get("keep_copy")))
     except Refusal as refusal:
-        return await _page(visit, refusal.status, f"{refusal.problem}; {refusal.remedy}", "forward")
+        return await _page(visit, refusal.status, visit.said(refusal), "forward")
     return visit.go("/account", visit._("Your forwarding is set."))
 
 
