@@ -38,9 +38,10 @@ def candidate(directory: Passwords, login: str, domain_name: str | None, now: fl
     """Whose password is to be checked, at a time in seconds since the epoch. Raises LookupFailed.
 
     `login` is bare or has its domain behind `@` or `%`; `domain_name` (canonical) is the domain that was connected
-    to, and no other can be logged in to there; None: the login has to tell.
+    to, and no other can be logged in to there; None: the login has to tell. Blanks around it count for nothing:
+    keyboards of telephones put one behind each word, and no login has any.
     """
-    name, named = split_login(login, domain_name)
+    name, named = split_login(login.strip(" "), domain_name)
     domain = directory.find(named) if named else None
     key = fold(name)
     if domain is not None and domain_name in (None, domain.name):

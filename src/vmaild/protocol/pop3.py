@@ -396,7 +396,8 @@ class Connection:
 
     def _refuse_bad(self, text: str, *details: object) -> None:
         self._bad_commands += 1
-        if self._bad_commands < self._settings.max_bad_commands:
+        settings, inside = self._settings, self._state is State.TRANSACTION
+        if self._bad_commands < (settings.max_bad_commands_inside if inside else settings.max_bad_commands):
             self._refuse(text, *details)
         else:
             self._refuse("too many bad commands, good bye")

@@ -35,8 +35,10 @@ class Settings:
     """Seconds that the outside wants between two logins (RFC 2449 section 6.5); 0: none."""
     expire: int | None = None
     """Days for which messages are kept at least (RFC 2449 section 6.7); None: for ever."""
-    max_bad_commands: int = 10
-    """So many in a row are borne, the last of them closes the connection."""
+    max_bad_commands: int = 20
+    """So many in a row are borne before the login, the last of them closes the connection."""
+    max_bad_commands_inside: int = 100
+    """So many after it: whoever is logged in may try us out."""
     max_refused_logins: int = 10
     """So many in all, the last of them closes the connection."""
 

@@ -500,6 +500,16 @@ def test_bad_commands_in_a_row_close() -> None:
     assert connection.data_to_send() == b"-ERR too many bad commands, good bye\r\n"
 
 
+def test_who_is_logged_in_may_try_all_commands_out() -> None:
+    """Suites that test servers send every command without and with wrong arguments, in one session."""
+    connection = connected()
+    hear(connection, LOGIN)
+    connection.send(MaildropOpened([], []))
+    odd = b"RETR\r\nDELE x\r\nTOP 1\r\nLIST -1\r\nUIDL 1 1\r\nAPOP a b\r\nUSER bob\r\nSTAT x\r\nHELP\r\n" * 11
+    assert reply(connection, odd).count(b"-ERR ") == 99
+    assert hear(connection, b"HELP\r\n") == ConnectionClosed(CloseReason.BAD_COMMANDS)
+
+
 def test_a_maildrop_may_be_read_only_when_asked() -> None:
     """Unique-ids may cost the outside something: only UIDL looks at them."""
 
