@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from vmaild.admin import answers
+from vmaild.admin.answers import VERBS
+from vmaild.admin.answers.own import set_own_password
+from vmaild.admin.answers.values import Verb, plain
 from vmaild.admin.door import Door
 from vmaild.admin.entrance import CONFIRM_FIRST, SET_UP_FIRST, Entrance
 from vmaild.admin.gate import Gate
@@ -55,10 +57,10 @@ class Desk:
         door: Callable[[Actor], Door],
         gate: Gate,
         sessions: Sessions,
-        more: Mapping[str, answers.Verb] | None = None,
+        more: Mapping[str, Verb] | None = None,
     ) -> None:
         """`more`: verbs of rooms above, which ask others."""
-        self._verbs = {**answers.VERBS, **(more or {})}
+        self._verbs = {**VERBS, **(more or {})}
         self._door = door
         self._gate = gate
         self._sessions = sessions
@@ -140,7 +142,7 @@ class Desk:
         old, new = str(values.get("old", "")), str(values.get("new", ""))
         actor = self._gate.log_in(str(values.get("login", "")), old, values.get("domain"), request.client)
         door = self._door(replace(actor, via=f"web, {request.client}"))
-        answers.set_own_password(door, new)
+        set_own_password(door, new)
         self._sessions.revoke(actor.principal)
         return {"principal": actor.principal}
 
@@ -152,7 +154,7 @@ class Desk:
             self._sessions.revoke(actor.principal, int(request.values["number"]))
             return None
         return [
-            {**answers.plain(session), "current": session.number == number}
+            {**plain(session), "current": session.number == number}
             for session in self._sessions.of(actor.principal)
         ]
 

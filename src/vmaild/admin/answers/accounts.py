@@ -1,0 +1,119 @@
+"""Verbs of the desk about accounts, their vacation texts and forwarding included."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any
+
+from vmaild.address import Address
+from vmaild.admin import accounts, owner, records
+from vmaild.admin.answers.values import MAX_PAGE, Values, Verb, dry, mail, page, plain, plan_values, strong
+from vmaild.admin.door import Door
+from vmaild.admin.names import parse_domain, parse_name
+
+
+def _users(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    view, domain = door.see(parse_domain(values["domain"]))
+    wanted = str(values.get("query", "")).lower()
+    keys = [key for key in domain.accounts if wanted in key]
+    if wanted and len(keys) < MAX_PAGE:
+        named = (key for key, account in domain.accounts.items() if wanted in account.full_name.lower())
+        keys = list(dict.fromkeys((*keys, *named)))
+    match values.get("sort"):
+        case "name":
+            keys.sort(key=lambda key: domain.accounts[key].full_name.lower())
+        case _:
+            keys.sort()
+    if values.get("descending"):
+        keys.reverse()
+    part = page(keys, values)
+    items = [user_values(records.record_of(view, domain, domain.accounts[key])) for key in part["items"]]
+    return part | {"items": items, "max_users": domain.definition.max_users}
+
+
+def user_values(record: records.AccountRecord) -> dict[str, Any]:
+    """An account as plain values."""
+    account = record.account
+    return {
+        "address": record.address,
+        "login": account.login,
+        "domain": record.domain,
+        "full_name": account.full_name,
+        "quota": record.quota,
+        "own_quota": account.quota,
+        "has_password": record.has_password,
+        "suspended": record.locked,
+        "usage": plain(record.usage) if record.usage else None,
+    }
+
+
+def _user(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    address = parse_name(values["address"])
+    return user_values(records.show_user(door, address)) | own_mail(door, address)
+
+
+def _user_add(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    password = values.get("password")
+    plan = accounts.add_user(
+        door,
+        parse_name(values["address"]),
+        password=strong(str(password)) if password else None,
+        full_name=str(values.get("full_name", "")),
+        quota=str(values.get("quota", "")),
+        dry_run=dry(values),
+    )
+    return plan_values(plan)
+
+
+def _user_set(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    settings = accounts.AccountSettings(values.get("full_name"), values.get("quota"), values.get("suspended"))
+    return plan_values(accounts.set_user(door, parse_name(values["address"]), settings, dry_run=dry(values)))
+
+
+def _user_password(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    password = strong(str(values.get("password", "")))
+    return plan_values(accounts.set_password(door, parse_name(values["address"]), password=password))
+
+
+def _user_remove(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    address = parse_name(values["address"])
+    return plan_values(accounts.remove_user(door, address, mail(values), dry_run=dry(values)))
+
+
+def set_vacation(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    """Set the automatic reply of an account; an empty text clears it. Raises Refused."""
+    address = parse_name(values["address"])
+    if not str(values.get("text", "")).strip():
+        return plan_values(owner.clear_vacation(door, address, dry_run=dry(values)))
+    known = {field.name for field in fields(owner.VacationText)}
+    wanted = owner.VacationText(**{key: value for key, value in values.items() if key in known})
+    return plan_values(owner.set_vacation(door, address, wanted, dry_run=dry(values)))
+
+
+def set_forward(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    """Set the forwarding of an account; without targets it is cleared. Raises Refused."""
+    address = parse_name(values["address"])
+    targets = [str(target).strip() for target in values.get("targets", ()) if str(target).strip()]
+    if not targets:
+        return plan_values(owner.clear_forward(door, address, dry_run=dry(values)))
+    keep = bool(values.get("keep_copy", True))
+    return plan_values(owner.set_forward(door, address, targets, keep_copy=keep, dry_run=dry(values)))
+
+
+def own_mail(door: Door, address: Address) -> dict[str, Any]:
+    """Vacation text and forwarding of an account."""
+    vacation, forward = owner.show_vacation(door, address), owner.show_forward(door, address)
+    return {"vacation": plain(vacation), "forward": plain(forward)}
+
+
+VERBS: Mapping[str, Verb] = {
+    "users": _users,
+    "user": _user,
+    "user.add": _user_add,
+    "user.set": _user_set,
+    "user.password": _user_password,
+    "user.remove": _user_remove,
+    "user.vacation": set_vacation,
+    "user.forward": set_forward,
+}
