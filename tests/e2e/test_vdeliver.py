@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 import pwd
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 from tests.e2e.clients import fetch, without_trace
-from tests.served import Root
+from tests.served import COMMANDS, Root, run
 
 MESSAGE = b"From: carol@sender.example\nSubject: Piped\n\nHello.\n"
 
@@ -107,3 +110,67 @@ def test_what_sendmail_leaves_of_roots_rights_is_given_up() -> None:
     done = subprocess.run([sys.executable, "-c", seen, user, group], capture_output=True, text=True, check=True)
     groups = map(str, os.getgrouplist("nobody", nobody.pw_gid))
     assert done.stdout.split() == [user] * 3 + [group] * 3 + list(groups)
+
+
+MAILER = 12345
+"""The mail user: the owner of the spool."""
+_READABLE = """
+set -e
+mount --make-rprivate /
+mkdir -p "$1"
+mount --bind "$2" "$1"
+home=/$(echo "$2" | cut -d/ -f2)
+mount -t tmpfs -o mode=755 none "$home"
+mkdir -p "$2"
+mount --bind "$1" "$2"
+shift 2
+exec "$@"
+"""
+"""Runs a command where this Python lies in folders that everybody may enter: in a mount namespace of its own."""
+
+
+def as_root(root: Root, recipient: str) -> int:
+    """Have root call vdeliver; its exit status."""
+    wrapped: list[str | Path] = [
+        "unshare",
+        "--mount",
+        "sh",
+        "-c",
+        _READABLE,
+        "sh",
+        root.path.parent / "python",
+        sys.base_prefix,
+    ]
+    known = sys.base_prefix.startswith(("/usr", "/opt"))
+    command = (COMMANDS / "vdeliver", "--root", root.path, recipient)
+    return run(*(() if known else wrapped), *command, stdin=MESSAGE).returncode
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="root calls it")
+def test_root_delivers_as_the_mail_user(root: Root) -> None:
+    """Nothing is root's afterwards, and through a link that a user has placed root writes nothing."""
+    spool = root.path / "var/spool/vmail"
+    for path in (root.path, *root.path.rglob("*")):
+        if "etc" not in path.relative_to(root.path).parts:
+            os.lchown(path, MAILER, MAILER)
+    shutil.rmtree(root.path / "run/vmail")  # as after a boot
+    os.chown(root.path / "run", 0, 0)
+    for path in root.path.parents:
+        if path.is_relative_to(tempfile.gettempdir()) and path.stat().st_mode & 0o011 != 0o011:
+            path.chmod(path.stat().st_mode | 0o011)  # for whoever is not root
+    root.empty()
+    assert as_root(root, "bob@va.toto.fr") == 0
+    assert len(root.stored("bob@va.toto.fr")) == 1
+    made = [*spool.rglob("*"), *root.path.glob("run/vmail/unanswered"), *root.path.glob("var/lib/vmail/*")]
+    assert root.path / "run/vmail/unanswered" in made
+    assert {path for path in made if path.lstat().st_uid == 0} == set()
+    private = root.path / "private"
+    private.mkdir(mode=0o700)
+    inbox = root.mailbox("alice@va.toto.fr")
+    shutil.rmtree(inbox, ignore_errors=True)
+    for name in ("tmp", "new", "cur"):
+        (private / name).mkdir()
+    inbox.symlink_to(private)
+    os.lchown(inbox, MAILER, MAILER)
+    assert as_root(root, "alice@va.toto.fr") == 75
+    assert [path for path in private.rglob("*") if path.is_file()] == []

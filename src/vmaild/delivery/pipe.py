@@ -8,7 +8,7 @@ DESCRIPTION
 
 Reads one message on standard input and delivers it to every RECIPIENT (user@domain), each by the order alias,
 account, fallback. Meant to be called by the local mail transport agent. Where "vmail serve" is running the
-message goes through its socket; else vdeliver delivers itself.
+message goes through its socket; else vdeliver delivers itself, as the mail user, also where root calls it.
 
 There is one exit status for all recipients, so it is all or nothing: when one of them is refused, the message
 is delivered to none, and standard error says which and why, fit for the sender's eyes.
@@ -202,15 +202,21 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     from vmaild.store.directory import FileDirectory
     from vmaild.store.layout import layout
     from vmaild.store.maildir import MaildirStore
+    from vmaild.store.rights import give_up_root, hand_over
     from vmaild.store.site import load_site
+    from vmaild.store.unanswered import notes_folder
 
     _system_log()
     where = layout(root)
     site, _ = load_site(where)
+    notes = notes_folder(where)
+    hand_over(notes, site.user, where.spool)
+    # As the server does: whatever users place in the way, root writes nothing there, and all is the mail user's.
+    give_up_root(site.user, where.spool)
     directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding)
     agent = Agent(
         directory,
-        MaildirStore(where.spool, where.unanswered),
+        MaildirStore(where.spool, notes),
         outside(where, site, "localhost"),
         defer_over_quota=site.delivery.over_quota == "defer",
     )

@@ -41,10 +41,11 @@ import uvloop
 
 from vmaild.outcome import EX_CONFIG, EX_OK, EX_USAGE
 from vmaild.servers.pop3d import Pop3Session, local_host
-from vmaild.servers.worker import Shared, give_up_root, pop3_service
+from vmaild.servers.worker import Shared, pop3_service
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import layout
 from vmaild.store.learnt import read_learnt
+from vmaild.store.rights import give_up_root
 from vmaild.store.site import SiteUnusable, load_site
 
 

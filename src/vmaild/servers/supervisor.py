@@ -29,6 +29,7 @@ from vmaild.store.atomic import make_folders
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.locks import LockTimeout, exclusive
+from vmaild.store.rights import hand_over
 from vmaild.store.site import SiteUnusable, load_site
 
 log = logging.getLogger("vmaild.supervisor")
@@ -334,6 +335,8 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
         log.warning("%s was passed to this process, but no setting of vmail.toml listens there", address)
     make_folders(layout.incoming, 0o700)
     make_folders(layout.unanswered, 0o700)
+    if site.user:  # else the workers are root, too
+        hand_over(layout.unanswered, site.user, layout.spool)
     supervisor.staff()
     log.info("serving %d domains", len(directory.names()))
     if on_ready is not None:

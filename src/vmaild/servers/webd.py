@@ -17,7 +17,8 @@ from vmaild.admin.overview import Recorder
 from vmaild.core.site import Site
 from vmaild.servers import keeper
 from vmaild.servers.keeper import LENGTH, message
-from vmaild.servers.worker import Post, give_up_root
+from vmaild.servers.worker import Post
+from vmaild.store.rights import give_up_root
 from vmaild.web.app import create_app
 from vmaild.web.desk import Answered
 

@@ -6,7 +6,6 @@ It ends when it is told to (SIGTERM) or when its supervisor is gone, and lets se
 from __future__ import annotations
 
 import asyncio
-import grp
 import logging
 import os
 import pwd
@@ -38,6 +37,7 @@ from vmaild.servers.tls import Certificates
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
+from vmaild.store.rights import give_up_root
 
 log = logging.getLogger("vmaild.worker")
 
@@ -157,16 +157,6 @@ def check_user(user: str) -> None:
             f"there is no user {user}, whom vmail.toml names; create it (adduser --system --group {user}), "
             "or set site.user to another"
         ) from None
-
-
-def give_up_root(user: str) -> None:
-    """Become the mail user, for good; without one, or when not root, stay who we are."""
-    if not user or os.geteuid() != 0:
-        return
-    entry = pwd.getpwnam(user)
-    os.setgroups([group.gr_gid for group in grp.getgrall() if user in group.gr_mem])
-    os.setgid(entry.pw_gid)
-    os.setuid(entry.pw_uid)
 
 
 def pop3_service(layout: Layout, site: Site, directory: FileDirectory, shared: Shared, row: int) -> Pop3Service:

@@ -111,6 +111,11 @@ class Layout:
         """Notes on messages that are in a mailbox while their sender still waits."""
         return self.path("/run/vmail/unanswered")
 
+    @property
+    def unanswered_on_disk(self) -> str:
+        """The same, where the mail user cannot make that: after a boot, until a server has run."""
+        return self.path("/var/spool/vmail/.unanswered")
+
     def lock(self, name: str) -> str:
         """A lock file of the administration."""
         return self.path(f"/run/vmail/lock.{name}")

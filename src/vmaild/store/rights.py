@@ -7,6 +7,7 @@ is nobody special. The rights for files are a thread's own (setfsuid(2)); those 
 from __future__ import annotations
 
 import errno
+import grp
 import os
 import pwd
 from collections.abc import Iterator
@@ -27,6 +28,42 @@ def mail_user(folder: str) -> tuple[int, int] | None:
         return owner.st_uid, owner.st_gid
     nobody = pwd.getpwnam("nobody")
     return nobody.pw_uid, nobody.pw_gid
+
+
+def give_up_root(user: str, folder: str = "") -> None:
+    """Become the mail user, for good; when not root, stay who we are. Raises KeyError, OSError.
+
+    Where the site names no `user` it is the owner of the mailboxes (`folder`); root stays only where that is root.
+    """
+    if os.geteuid() != 0:
+        return
+    uid, gid = _owner(user, folder)
+    if uid:
+        os.setgroups([group.gr_gid for group in grp.getgrall() if user and user in group.gr_mem])
+        os.setgid(gid)
+        os.setuid(uid)
+
+
+def hand_over(new: str, user: str, folder: str) -> None:
+    """Give a folder that is root's to the mail user, as `give_up_root` knows it. Raises KeyError, OSError."""
+    if os.geteuid() != 0:
+        return
+    fd = os.open(new, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        if os.fstat(fd).st_uid == 0:
+            os.fchown(fd, *_owner(user, folder))
+    finally:
+        os.close(fd)
+
+
+def _owner(user: str, folder: str) -> tuple[int, int]:
+    if user:
+        entry = pwd.getpwnam(user)
+        return entry.pw_uid, entry.pw_gid
+    if not folder:
+        return 0, 0
+    owner = os.stat(folder)
+    return owner.st_uid, owner.st_gid
 
 
 @contextmanager

@@ -22,6 +22,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 
 from vmaild.store.atomic import make_folders
+from vmaild.store.layout import Layout
 from vmaild.store.messages import Once
 
 log = logging.getLogger("vmaild.store")
@@ -33,6 +34,17 @@ _NOBODY = "0"
 """The process of a note whose sender went without its answer."""
 _MOST = 8192
 """Bytes of a note."""
+
+
+def notes_folder(where: Layout) -> str:
+    """The folder of the notes of a process that no server started; made, where it is missing. Never fails."""
+    for folder in (where.unanswered, where.unanswered_on_disk):
+        with suppress(OSError):
+            make_folders(os.path.dirname(folder), 0o755)
+            make_folders(folder, 0o700)
+            if os.access(folder, os.W_OK | os.X_OK):
+                return folder
+    return where.unanswered
 
 
 class Unanswered:
