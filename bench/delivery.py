@@ -21,7 +21,7 @@ from pathlib import Path
 from bench import machine, roots
 from bench.delivery_load import Load, Work
 from bench.delivery_report import LIMIT, Measured, Memory, Result, Routing
-from bench.delivery_servers import BIG, Deliverer, accounts, lay_out, start_dovecot, start_ours
+from bench.delivery_servers import BIG, Deliverer, accounts, laid_out, start_dovecot, start_ours
 from bench.pop3_load import LoadFailed, Run
 from bench.pop3_servers import NotUp, dovecot_version
 
@@ -56,7 +56,7 @@ def measure(*, quick: bool, folder: Path | None, say: Callable[[str], None]) -> 
 def _measure(plan: Plan, folder: Path | None, say: Callable[[str], None]) -> Result:
     began, described = time.monotonic(), machine.description()
     with _scratch(folder) as scratch, ExitStack() as servers:
-        root = lay_out(scratch, plan.accounts)
+        root = servers.enter_context(laid_out(scratch, plan.accounts))
         load = Load.build(scratch)
         both = []
         for start in (start_ours, start_dovecot):

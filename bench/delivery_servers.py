@@ -1,5 +1,7 @@
 """The servers of the delivery bench: accounts, and who delivers to them, each into a spool of its own.
 
+Ours is measured as it is installed: compiled, the mail user owning what `vmail init` gives to it, and `/run` in
+memory.
 Dovecot reads our passwd files, and delivers as its manual advises: a process for each LMTP connection that serves
 message after message, an authentication cache, `mail_fsync = optimized`, by which a message and its folder are
 synced before it is accepted. Both servers write their logs to a file.
@@ -7,13 +9,16 @@ synced before it is accepted. Both servers write their logs to a file.
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,11 +26,15 @@ from bench import roots
 from bench.pop3_servers import NotUp, Server
 from bench.pop3_site import MAIL_USER
 
+import vmaild
+from vmaild.store.layout import Layout
+
 DOMAIN = "bench.example"
 BIG = f"big@{DOMAIN}"
 WORKERS = 2
 COMMANDS = Path(sys.executable).parent
 LDA = Path("/usr/lib/dovecot/dovecot-lda")
+_IN_MEMORY = Path("/dev/shm")
 _PATIENCE = 30.0
 
 _DOVECOT = """\
@@ -118,10 +127,23 @@ def accounts(number: int) -> list[str]:
     return [f"u{index:06d}@{DOMAIN}" for index in range(number)]
 
 
-def lay_out(folder: Path, number: int) -> Path:
+@contextmanager
+def laid_out(folder: Path, number: int) -> Iterator[Path]:
     """A root with one domain of so many accounts and BIG."""
     layout = roots.lay_out(folder / "root", 0, 0)
     root = Path(layout.root)
+    with tempfile.TemporaryDirectory(
+        prefix="vmaild-delivery-", dir=_IN_MEMORY if _IN_MEMORY.is_dir() else None
+    ) as run:
+        shutil.rmtree(root / "run")
+        (root / "run").symlink_to(run)
+        (root / "run/vmail").mkdir()
+        Path(run).chmod(0o755)
+        _fill(layout, root, number)
+        yield root
+
+
+def _fill(layout: Layout, root: Path, number: int) -> None:
     Path(layout.definition(DOMAIN)).write_text("")
     logins = [address.partition("@")[0] for address in (*accounts(number), BIG)]
     lines = [f"{login}:x:60000:60000::/vhome/{DOMAIN}/{login}:/bin/false\n" for login in logins]
@@ -131,12 +153,12 @@ def lay_out(folder: Path, number: int) -> Path:
     user = MAIL_USER if os.geteuid() == 0 else ""
     (root / "etc/vmail/vmail.toml").write_text(_OURS.format(workers=WORKERS, user=user))
     if user:
-        _give_away(root / "var", root / "vhome")
-    return root
+        _give_away(root / "var", root / "vhome", root / "run/vmail")
 
 
 def start_ours(root: Path, folder: Path) -> Deliverer:
-    """`vmail serve`."""
+    """`vmail serve`, compiled as an installed one is."""
+    compileall.compile_dir(Path(vmaild.__file__).parent, quiet=1)
     path = f"{root}/run/vmail/lmtp.sock"
     server = _start("vmaild", [COMMANDS / "vmail", "--root", root, "serve"], folder / "vmaild.log", path)
     agent = [str(COMMANDS / "vdeliver"), "--root", str(root), "-f", "sender@sender.example"]

@@ -180,8 +180,9 @@ _known: dict[str, str] = {}
 def _boot() -> str:
     if "boot" not in _known:
         try:
-            with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-                _known["boot"] = file.read().strip()
+            # As bytes: for a codec that was not loaded yet the mail user may lack the right to read the library.
+            with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+                _known["boot"] = file.read().strip().decode()
         except OSError:
             _known["boot"] = ""
     return _known["boot"]
