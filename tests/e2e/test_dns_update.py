@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import subprocess
@@ -13,13 +14,19 @@ from typing import Any
 
 import pytest
 from tests.e2e.named import dig, running_named
+from tests.unit.web.conftest import Browser
 from typer.testing import CliRunner
 
+from vmaild.admin.desk import Request
 from vmaild.admin.dns_update import update_dns
 from vmaild.admin.door import open_door
 from vmaild.admin.refusal import Refused
+from vmaild.auth.throttle import Slots
 from vmaild.cli.verbs import app
+from vmaild.servers.keeper import make_desk
 from vmaild.store.layout import Layout
+from vmaild.store.site import load_site
+from vmaild.web.app import create_app
 
 pytestmark = pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed")
 
@@ -122,6 +129,34 @@ def test_put_in_and_taken_out_again_and_nothing_else(primary: Primary) -> None:
     assert primary.content() == before
     assert primary.update("va.toto.fr")["changed"] is False
     assert not list((primary.root / "var/lib/vmail/published").iterdir())
+
+
+def test_on_the_web_it_is_shown_before_it_is_done(primary: Primary) -> None:
+    layout = Layout(str(primary.root))
+    site = Path(layout.site)
+    Path(layout.spool).mkdir(parents=True)
+    site.write_text('[site]\nadmins = ["root@va.toto.fr"]\n' + site.read_text())
+    ran = CliRunner().invoke(
+        app, ["--root", str(primary.root), "user", "add", "root@va.toto.fr", "--password-stdin"], input="not short"
+    )
+    assert ran.exit_code == 0, ran.output
+    desk = make_desk(layout, load_site(layout)[0], Slots.create())
+
+    async def ask(request: dict[str, Any]) -> dict[str, Any]:
+        return await asyncio.to_thread(desk.answer, Request(**request))
+
+    browser, before = Browser(create_app(ask)), primary.content()
+    browser.log_in("root@va.toto.fr", "not short")
+    here = "/domains/va.toto.fr/dns"
+    assert f"Send them to the name server 127.0.0.1:{primary.port}" in browser.get(here).text
+    shown = browser.post(here, act="update").text.replace("&#43;", "+")
+    assert f"update zone toto.fr at 127.0.0.1:{primary.port}" in shown
+    assert "+va.toto.fr. 3600 IN MX 10 mailhost.va.toto.fr." in shown
+    assert primary.content() == before
+    assert browser.post(here, act="update", confirmed="yes").status_code == 303
+    assert primary.dig("va.toto.fr", "MX") == ["10 mailhost.va.toto.fr."]
+    again = browser.post(here, act="update")
+    assert (again.status_code, "Nothing%20to%20change" in again.headers["set-cookie"]) == (303, True)
 
 
 def test_a_change_of_the_domain_changes_those_records_only(primary: Primary) -> None:

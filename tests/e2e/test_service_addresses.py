@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.served import moments
+from tests.served import COMMANDS, moments
 
 from vmaild.store.layout import Layout
 
@@ -44,6 +44,30 @@ from vmaild.cli.verbs import app
 for line in sys.stdin:
     ran = CliRunner().invoke(app, json.loads(line), prog_name="vmail")
     print(json.dumps([ran.exit_code, ran.stdout, ran.stderr, repr(ran.exception)]), flush=True)
+"""
+# The pages, asked inside the machine by its administrator.
+_PAGES = """import asyncio, sys
+from tests.unit.web.conftest import Browser
+from vmaild.admin.desk import Request
+from vmaild.auth.throttle import Slots
+from vmaild.servers.keeper import make_desk
+from vmaild.store.layout import Layout
+from vmaild.store.site import load_site
+from vmaild.web.app import create_app
+layout = Layout(sys.argv[1])
+desk = make_desk(layout, load_site(layout)[0], Slots.create())
+async def ask(request):
+    return await asyncio.to_thread(desk.answer, Request(**request))
+browser = Browser(create_app(ask))
+browser.log_in("root@va.toto.fr", "a password of the test")
+print(browser.get("/addresses").text)
+for sent in ({"domain": "va.toto.fr"}, {"confirmed": "yes", "password": "guessed"},
+             {"confirmed": "yes", "password": "a password of the test"}, {}):
+    print("=====")
+    answer = browser.post("/addresses", **sent)
+    print(answer.status_code, answer.text)
+print("=====")
+print(browser.get("/addresses").text)
 """
 _SETTINGS = """\
 [pop3]
@@ -159,6 +183,30 @@ def test_a_domain_gets_the_next_free_address_and_loses_it_when_it_goes(lan: Lan)
     lan.vmail("address", "apply")
     assert lan.up() == set()
     assert not file.exists()
+
+
+def test_they_are_put_up_on_the_web_after_a_look_and_a_password(lan: Lan) -> None:
+    file = write_interfaces(lan.root)
+    lan.set("[pop3]", '[site]\nadmins = ["root@va.toto.fr"]\n[pop3]')
+    for domain in ("va.toto.fr", "vb.toto.fr"):
+        lan.vmail("domain", "add", domain, "--address", "auto")
+    Path(Layout(str(lan.root)).spool).mkdir(parents=True)
+    vmail: list[str | Path] = [COMMANDS / "vmail", "--root", str(lan.root), "user", "add", "root@va.toto.fr"]
+    subprocess.run([*vmail, "--password-stdin"], input="a password of the test", text=True, check=True)
+    told = lan.run(sys.executable, "-c", _PAGES, str(lan.root)).stdout.split("=====\n")
+    before, shown, wrong, done, again, after = told
+    assert before.count(">not up</span>") == 4
+    assert "<strong>3</strong> · next: <code>192.0.2.4</code>" in before
+    assert shown.startswith("200")
+    assert "192.0.2.2/32 put up on eth0" in shown
+    assert "192.0.2.3" not in shown, "that is another domain's"
+    assert "iface eth0" in shown, "the file for the next start"
+    assert (wrong[:3], "wrong login or password" in wrong) == ("200", True)
+    assert done.startswith("303")
+    assert lan.up() == {"192.0.2.2/32", "2001:db8::1/128", "192.0.2.3/32", "2001:db8::2/128"}
+    assert again.startswith("303"), "nothing is left to be done"
+    assert after.count(">up</span>") == 4
+    assert str(file) in after
 
 
 def test_what_others_have_put_up_stays_and_is_not_given_away(lan: Lan) -> None:

@@ -198,6 +198,7 @@ def test_every_page_is_fit_for_everybody(
         "/domains/va.toto.fr/dns",
         "/overview",
         "/overview?hours=168",
+        "/addresses",
         "/check",
         f"/mta?server=127.0.0.1:{web.root.smtp}",
         "/tokens",

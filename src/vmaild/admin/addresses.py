@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 from vmaild.admin.boot_file import boot_edits, boot_file
 from vmaild.admin.door import Change, Door, Draft, refusals
@@ -16,12 +17,14 @@ from vmaild.admin.view import View
 from vmaild.core.addresses import (
     Host,
     Placed,
+    PoolUse,
     Standing,
     State,
     Work,
     conflicts,
     families,
     next_free,
+    pool_uses,
     standings,
     work,
 )
@@ -30,6 +33,15 @@ from vmaild.generate.addresses import is_ours
 
 AUTO = "auto"
 """In the place of an address: the next free one of the pool."""
+
+
+class Lasting(StrEnum):
+    """Whether an address is up again after a reboot."""
+
+    YES = "yes"
+    BY_OTHERS = "others"
+    """As far as those see to it who have put it up."""
+    NO = "no"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,11 +57,19 @@ class Addresses:
     """Those that it names."""
     learnt: Mapping[str, str]
     """By address, the name in reverse DNS that gives it to its domain; no definition says so."""
+    pool: tuple[PoolUse, ...] = ()
+    """What is left of the pool, where all addresses of the site were asked for."""
 
     @property
     def right(self) -> bool:
         """Whether nothing is left to be done."""
         return all(each.state is State.UP for each in self.standings)
+
+    def lasts(self, standing: Standing) -> Lasting:
+        """Whether one of them is up again after a reboot."""
+        if standing.address in self.stored:
+            return Lasting.YES
+        return Lasting.BY_OTHERS if standing.state is State.UP and not standing.ours else Lasting.NO
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +110,9 @@ def show_addresses(door: Door, name: str = "") -> Addresses:
         stored = {each.address for each in placed if str(each) in text} if is_ours(text) else set()
         names = {address: name for address, (_, name) in learnt.items()}
         where = file.path if file else ""
-        return Addresses(view.site.addresses.interface, shown, where, frozenset(stored), names)
+        settings = view.site.addresses
+        pool = pool_uses(settings.pool, _taken(view, host, wanted)) if everything else ()
+        return Addresses(settings.interface, shown, where, frozenset(stored), names, pool)
 
 
 def allocated(view: View, name: str) -> list[str]:
@@ -102,9 +124,7 @@ def allocated(view: View, name: str) -> list[str]:
         )
     host = _host()
     wanted, _ = _wanted(view)
-    taken = {*wanted, *_reserved(view), *host.gateways, *host.main}
-    taken |= {each.address for each in host.addresses} | {each.address for each in _placed(view)}
-    found = next_free(pool, taken)
+    found = next_free(pool, _taken(view, host, wanted))
     if len(found) < len(families(pool)):
         raise Refused(f"no address of the pool is free for {name}", "add a network to pool in [addresses]")
     return list(found)
@@ -209,6 +229,12 @@ def _learnt(view: View, wanted: Collection[str]) -> dict[str, tuple[str, str]]:
 
 def _is_visible(view: View, name: str) -> bool:
     return view.actor.site_admin or view.visible.find(name) is not None
+
+
+def _taken(view: View, host: Host, wanted: Collection[str]) -> set[str]:
+    """Addresses that no domain may be given."""
+    there = {each.address for each in host.addresses} | {each.address for each in _placed(view)}
+    return {*wanted, *_reserved(view), *host.gateways, *host.main, *there}
 
 
 def _reserved(view: View) -> set[str]:

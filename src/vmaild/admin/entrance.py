@@ -33,6 +33,7 @@ DANGEROUS = {
     "domain.remove",
     "user.remove",
     "admin.grant",
+    "address.apply",
     "factor.begin",
     "factor.renew",
     "factor.off",

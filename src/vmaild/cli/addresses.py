@@ -13,7 +13,7 @@ from vmaild.admin.plan import AddressEffect
 from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, examples, root_of
 from vmaild.cli.output import console, plan_document, print_json, print_plan, print_table
 from vmaild.cli.text import safe
-from vmaild.core.addresses import Standing, State
+from vmaild.core.addresses import Standing
 
 app = Verbs("Show the addresses of the domains, and put them up.")
 
@@ -26,7 +26,7 @@ Domain = Annotated[
 def show(context: typer.Context, domain: Domain = "", as_json: Json = False) -> None:
     """Print the service addresses, and whether they are up.
 
-    It tells for each whether it will be up after a reboot.
+    It tells for each whether it will be up after a reboot; and for the whole site what is free in the pool.
 
     Exit status 1 when one is not up, is not to be had, or is left over.
     """
@@ -42,7 +42,7 @@ def show(context: typer.Context, domain: Domain = "", as_json: Json = False) -> 
                 ", ".join(each.domains),
                 each.state.value,
                 each.interface,
-                _after_reboot(found, each),
+                _AFTER_REBOOT[found.lasts(each)],
                 _told_by(found, each),
             )
             for each in found.standings
@@ -50,6 +50,9 @@ def show(context: typer.Context, domain: Domain = "", as_json: Json = False) -> 
         print_table(("address", "domain", "now", "interface", "after a reboot", "told by"), rows)
         if found.stored:
             print(f"\nAfter a reboot they are put up by {found.file}")
+    if not as_json:
+        for use in found.pool:
+            print(f"Free in the pool {use.entry}: {use.free}" + (f", next {use.next}" if use.next else ""))
     if not found.right:
         raise typer.Exit(REFUSED)
 
@@ -74,10 +77,7 @@ def apply(context: typer.Context, domain: Domain = "", dry_run: DryRun = False, 
         raise typer.Exit(REFUSED)
 
 
-def _after_reboot(found: room.Addresses, standing: Standing) -> str:
-    if standing.address in found.stored:
-        return "yes"
-    return "set up by others" if standing.state is State.UP and not standing.ours else "no"
+_AFTER_REBOOT = {room.Lasting.YES: "yes", room.Lasting.BY_OTHERS: "set up by others", room.Lasting.NO: "no"}
 
 
 def _told_by(found: room.Addresses, standing: Standing) -> str:
@@ -100,6 +100,7 @@ def _document(found: room.Addresses) -> dict[str, object]:
     return {
         "interface": found.interface,
         "file": found.file,
+        "pool": [{"entry": each.entry, "free": each.free, "next": each.next or None} for each in found.pool],
         "addresses": [
             {
                 "address": each.address,

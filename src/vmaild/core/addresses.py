@@ -89,6 +89,17 @@ class Work:
     """What the domains want and cannot have."""
 
 
+@dataclass(frozen=True, slots=True)
+class PoolUse:
+    """What is left of one entry of a pool."""
+
+    entry: str
+    """A network, an address or a range, as vmail.toml has it."""
+    free: int
+    next: str = ""
+    """The one that a domain would get; empty: none is free."""
+
+
 def standings(
     wanted: Mapping[str, Sequence[str]], host: Host, placed: Collection[Placed], taken_by_main: Collection[str]
 ) -> list[Standing]:
@@ -154,6 +165,17 @@ def next_free(pool: Sequence[str], taken: Collection[str]) -> tuple[str, ...]:
         if number <= last:
             found[version] = _text(version, number)
     return tuple(found[version] for version in sorted(found))
+
+
+def pool_uses(pool: Sequence[str], taken: Collection[str]) -> tuple[PoolUse, ...]:
+    """What is left of each entry of a pool (see `next_free`), in their order."""
+    numbers = {(each.version, int(each)) for each in map(ipaddress.ip_address, taken)}
+    uses = []
+    for entry in pool:
+        version, first, last = _bounds(entry)
+        used = sum(version == other and first <= number <= last for other, number in numbers)
+        uses.append(PoolUse(entry, last - first + 1 - used, *next_free([entry], taken)))
+    return tuple(uses)
 
 
 def families(pool: Sequence[str]) -> set[int]:

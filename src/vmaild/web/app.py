@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from vmaild import __version__
 from vmaild.web import (
     api,
+    pages_addresses,
     pages_admin,
     pages_domain,
     pages_everyone,
@@ -35,6 +36,16 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
+_PAGES = (
+    pages_everyone,
+    pages_owner,
+    pages_factor,
+    pages_import,
+    pages_site,
+    pages_addresses,
+    pages_admin,
+    pages_domain,
+)
 _STATIC = {"style.css": "text/css; charset=utf-8", "vmail.js": "text/javascript; charset=utf-8"}
 
 
@@ -49,7 +60,7 @@ def create_app(ask: Ask, *, proxies: tuple[str, ...] = (), secure: bool = False)
     )
     app.state.site = Site(ask, proxies)
     app.include_router(api.router)
-    for module in (pages_everyone, pages_owner, pages_factor, pages_import, pages_site, pages_admin, pages_domain):
+    for module in _PAGES:
         app.include_router(module.router, include_in_schema=False)
     app.add_api_route("/static/{name}", _static, include_in_schema=False)
     app.add_exception_handler(Refusal, _refused)

@@ -44,6 +44,8 @@ async def change(
             problem = visit._(refusal.problem)
     if not confirmed or problem:
         plan = await visit.ask(verb, **values, dry_run=True)
+        if not plan["changed"] and not plan["warnings"]:
+            return visit.go(back, visit._("Nothing to change."))
         if dangerous or shown or (plan["rerouted"] and not new) or plan["warnings"] or problem:
             return visit.page(
                 "confirm.html",

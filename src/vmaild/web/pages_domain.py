@@ -272,12 +272,15 @@ async def dns(request: Request, name: str, look: str = "") -> Response:
 
 @router.post("/dns")
 async def write_dns(request: Request, name: str) -> Response:
-    """Write them into the zone files of this machine; what would change is shown first."""
+    """Bring them to the zone files of this machine, or to a name server; what would change is shown first."""
     visit, domain = await open_domain(request, name)
     fields = await visit.form()
     try:
-        back = f"/domains/{domain['name']}/dns"
-        return await change(visit, "dns.apply", fields, {"domain": domain["name"]}, back, shown=True)
+        back, verb = (
+            f"/domains/{domain['name']}/dns",
+            "dns.update" if fields.get("act") == "update" else "dns.apply",
+        )
+        return await change(visit, verb, fields, {"domain": domain["name"]}, back, shown=True)
     except Refusal as refusal:
         return await _dns_page(visit, domain, refusal.status, visit.said(refusal))
 

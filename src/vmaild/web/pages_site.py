@@ -15,7 +15,7 @@ router = APIRouter()
 TOKEN_RIGHTS = ("read", "accounts", "passwords", "aliases", "domains")
 
 
-async def _of_the_site(request: Request) -> Visit:
+async def of_the_site(request: Request) -> Visit:
     """The visit of a site administrator; for others the page does not exist. Raises Refusal."""
     visit = Visit(request)
     me = await visit.who()
@@ -27,7 +27,7 @@ async def _of_the_site(request: Request) -> Visit:
 @router.get("/overview")
 async def overview(request: Request, hours: int = 24) -> Response:
     """The dashboard."""
-    visit = await _of_the_site(request)
+    visit = await of_the_site(request)
     seen = await visit.ask("overview", hours=hours)
     step, points = seen["step"], seen["points"]
     mail = {"delivered": visit._("delivered"), "deferred": visit._("deferred"), "rejected": visit._("refused")}
@@ -48,14 +48,14 @@ async def overview(request: Request, hours: int = 24) -> Response:
 @router.get("/check")
 async def check(request: Request) -> Response:
     """What is wrong with the files of the site and of all domains."""
-    visit = await _of_the_site(request)
+    visit = await of_the_site(request)
     return visit.page("site_check.html", findings=await visit.ask("check"))
 
 
 @router.get("/mta")
 async def mta(request: Request, server: str = "") -> Response:
     """Whether the MTA does what it should; it is asked only when somebody wants to know."""
-    visit = await _of_the_site(request)
+    visit = await of_the_site(request)
     seen, problem = None, ""
     if server.strip():
         try:

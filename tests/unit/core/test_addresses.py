@@ -6,11 +6,13 @@ from vmaild.core.addresses import (
     Host,
     HostAddress,
     Placed,
+    PoolUse,
     State,
     Work,
     conflicts,
     families,
     next_free,
+    pool_uses,
     standings,
     work,
 )
@@ -90,3 +92,12 @@ def test_the_next_free_one() -> None:
     pool = ["2001:db8::/64", "192.0.2.5-192.0.2.6"]
     assert next_free(pool, ["2001:db8::1", "::ffff:192.0.2.5"]) == ("192.0.2.5", "2001:db8::2")
     assert families(pool) == {4, 6}
+
+
+def test_what_is_left_of_each_entry_of_a_pool() -> None:
+    pool = ["192.0.2.0/29", "192.0.2.9", "2001:db8::/64"]
+    assert pool_uses(pool, ["192.0.2.1", "192.0.2.9", "192.0.2.77", "2001:db8::1"]) == (
+        PoolUse("192.0.2.0/29", 5, "192.0.2.2"),
+        PoolUse("192.0.2.9", 0),
+        PoolUse("2001:db8::/64", 2**64 - 2, "2001:db8::2"),
+    )

@@ -16,7 +16,7 @@ from vmaild.store.figures import KEPT, STEP, Figures, FiguresLog
 from vmaild.store.layout import Layout
 from vmaild.web.plot import nice_ceiling, plot
 
-SITE = ("/overview", "/check", "/mta", "/mta?server=127.0.0.1:1")
+SITE = ("/overview", "/check", "/addresses", "/mta", "/mta?server=127.0.0.1:1")
 
 
 def test_the_site_s_pages_are_there_for_its_administrators_only(app: FastAPI, admin: Browser) -> None:
@@ -119,6 +119,35 @@ def test_dns_records_are_shown_and_written_after_a_look(admin: Browser, layout: 
     done = admin.post(here, confirmed="yes")
     assert done.status_code == 303
     assert "mailhost.va" in zone.read_text()
+
+
+def test_without_a_name_server_that_takes_updates_there_is_no_button_for_it(app: FastAPI, admin: Browser) -> None:
+    here = "/domains/va.toto.fr/dns"
+    assert 'value="update"' not in admin.get(here).text
+    told = admin.post(here, act="update")
+    assert (told.status_code, "no name server takes updates" in told.text) == (409, True)
+
+
+def test_addresses_are_shown_and_what_cannot_be_put_up_is_told(admin: Browser, layout: Layout) -> None:
+    page = admin.get("/addresses").text
+    assert page.count(">up</span>") >= 3  # on loopback they always are
+    assert 'href="/domains/vb.toto.fr"' in page
+    assert "There is none" in page
+    site = Path(layout.site)
+    site.write_text(site.read_text() + '\n[addresses]\npool = ["192.0.2.8/29"]\n')
+    shown = admin.post("/addresses", act="all")
+    assert (shown.status_code, shown.headers["location"]) == (303, "/addresses")
+    assert "Nothing%20to%20change" in shown.headers["set-cookie"]
+    Path(layout.definition("vx.example")).write_text('addresses = ["192.0.2.9"]\n')
+    page = admin.get("/addresses").text
+    assert 'name="domain" value="vx.example"' in page
+    refused = admin.post("/addresses", domain="vx.example")
+    assert (refused.status_code, "192.0.2.9 is not up, and vmaild is to put none up" in refused.text) == (
+        409,
+        True,
+    )
+    refused = admin.post("/addresses", domain="nowhere.example")
+    assert refused.status_code == 409
 
 
 def test_the_mta_is_asked(admin: Browser) -> None:

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from vmaild.admin.answers import accounts, aliases, domains, own, site
+from vmaild.admin.answers import accounts, aliases, domains, machine, own, site
 from vmaild.admin.answers.values import Verb
 
-VERBS: Mapping[str, Verb] = {**domains.VERBS, **accounts.VERBS, **aliases.VERBS, **site.VERBS, **own.VERBS}
+VERBS: Mapping[str, Verb] = {
+    **domains.VERBS,
+    **accounts.VERBS,
+    **aliases.VERBS,
+    **site.VERBS,
+    **machine.VERBS,
+    **own.VERBS,
+}

@@ -95,6 +95,7 @@ def _dns(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
         ],
         "warnings": list(plan.warnings),
         "zones": dns.zones_of(door, name),
+        "update_server": door.site.dns.update_server if door.actor.site_admin else "",
     }
 
 

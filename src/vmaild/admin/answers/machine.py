@@ -1,0 +1,60 @@
+"""Verbs of the desk about this machine and its DNS, which site administrators alone may use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from vmaild.admin import addresses
+from vmaild.admin.answers.values import Values, Verb, dry, plan_values
+from vmaild.admin.dns_update import update_dns
+from vmaild.admin.door import Door
+from vmaild.admin.names import parse_domain
+from vmaild.admin.overview import see_site
+from vmaild.admin.plan import Plan
+
+
+def shown_plan(plan: Plan) -> dict[str, Any]:
+    """A plan with every line that it would change in files and zones."""
+    zones = [f"{each}\n" + "\n".join(each.lines) for each in plan.updates]
+    return plan_values(plan) | {"diffs": [*(edit.diff for edit in plan.edits), *zones]}
+
+
+def _addresses(door: Door, values: Values) -> Any:  # noqa: ANN401  plain values
+    see_site(door)
+    found = addresses.show_addresses(door)
+    return {
+        "interface": found.interface,
+        "file": found.file if found.stored else "",
+        "right": found.right,
+        "pool": [{"entry": each.entry, "free": each.free, "next": each.next} for each in found.pool],
+        "addresses": [
+            {
+                "address": each.address,
+                "domains": list(each.domains),
+                "state": each.state.name.lower(),
+                "interface": each.interface,
+                "lasts": found.lasts(each).value,
+                "pointer": found.learnt.get(each.address, ""),
+            }
+            for each in found.standings
+        ],
+    }
+
+
+def _address_apply(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    domain = str(values.get("domain") or "")
+    done = addresses.apply_addresses(door, parse_domain(domain) if domain else "", dry_run=dry(values))
+    shown = shown_plan(done.plan)
+    return shown | {"warnings": [*shown["warnings"], *done.refused]}
+
+
+def _dns_update(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
+    return shown_plan(update_dns(door, parse_domain(values["domain"]), dry_run=dry(values)))
+
+
+VERBS: Mapping[str, Verb] = {
+    "addresses": _addresses,
+    "address.apply": _address_apply,
+    "dns.update": _dns_update,
+}
