@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -293,3 +294,28 @@ def test_smtp_serves_loopback_unless_told_otherwise(root: Root, everywhere: str)
     assert done.returncode == 1
     assert "smtp.allow_remote" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_where_nothing_is_delivered_the_pop3_workers_tell_the_live_view(root: Root) -> None:
+    (root.etc / "vmail.toml").write_text(f"""\
+[pop3]
+listen = ["{VA}:{root.pop3}"]
+workers = 2
+[lmtp]
+listen = []
+[smtp]
+listen = []
+[maps]
+listen = []
+[web]
+listen = []
+""")
+    server = start(root)
+    try:
+        assert len(server.workers()) == 2  # and none that waits for mail
+        with bob_of(root):
+            (session,) = json.loads(root.vmail("top", "--json").stdout)["sessions"]
+            assert (session["login"], session["domain"]) == ("bob", "va.toto.fr")
+    finally:
+        assert server.stop() == 0
+    server.check_log()

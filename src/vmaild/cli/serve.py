@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import logging
+import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import typer
 
@@ -21,51 +21,47 @@ if TYPE_CHECKING:
 EXAMPLES = examples("vmail serve", "vmail --root demo serve")
 
 
-def serve(context: typer.Context) -> int:
+def serve(context: typer.Context) -> NoReturn:
     """Serve POP3, LMTP and SMTP until SIGTERM or Ctrl-C.
 
     Sessions in progress finish first; a second signal ends them. SIGHUP reads vmail.toml again. Domains,
     accounts and aliases need neither: their files are read when they change.
     """
     from vmaild.admin.door import open_door  # noqa: PLC0415  what a verb needs is loaded by that verb
-    from vmaild.admin.refusal import Refused  # noqa: PLC0415  likewise
-    from vmaild.servers import supervisor, worker  # noqa: PLC0415  likewise
 
     root = root_of(context)
     door = open_door(root)
-    _log_to_stderr()
-    try:
-        return supervisor.serve(door.layout, on_ready=lambda site: _welcome(door, site, root))
-    except worker.ServeError as error:
-        problem, _, remedy = str(error).partition("; ")
-        raise Refused(problem, remedy or "see vmail.toml") from error
-
-
-def _log_to_stderr() -> None:
-    handler = logging.StreamHandler(sys.stderr)
-    # systemd's journal has date and host already, and so has a person in front of a terminal.
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
-    log = logging.getLogger("vmaild")
-    log.addHandler(handler)
-    log.setLevel(logging.INFO)
-
-
-def _welcome(door: Door, site: Site, root: str | None) -> None:
-    """Tell a newcomer where the demo listens and what to try."""
-    if not site.demo:
-        return
-    out = console()
-    out.print(f"vmaild {__version__} serves the demo. Ctrl-C ends it.\n", style="bold green")
-    owners = {address: each.name for each in door.view().definitions() for address in each.addresses}
-    for place in _places(door, site, owners):
-        out.print("  {:5} {:12} {}".format(*place))
-    served = {owners[listen.host]: listen for listen in site.pop3.listen if listen.host in owners}
-    for title, commands in _suggestions(site, served, [sys.argv[0], *(["--root", root] if root else [])]):
-        out.print(f"\n{title}\n", style="bold")
-        for command in commands:
-            out.print(f"  {command}", style="cyan")
-    out.print()
+    command = [sys.executable, "-P", "-X", "no_debug_ranges", "-m", "vmaild.servers", door.layout.root or "/"]
+    if door.site.demo:
+        command.append(str(_held(_welcome(door, door.site, root))))
     sys.stdout.flush()
+    # The servers keep this process and nothing of what the command line has loaded: that is most of its memory.
+    os.execv(command[0], command)  # noqa: S606  no shell is wanted
+
+
+def _held(text: str) -> int:
+    """A descriptor for the process that follows, open at the beginning of a text."""
+    held = os.memfd_create("welcome", 0)
+    os.write(held, text.encode(sys.stdout.encoding or "utf-8", "backslashreplace"))
+    os.lseek(held, 0, os.SEEK_SET)
+    return held
+
+
+def _welcome(door: Door, site: Site, root: str | None) -> str:
+    """What tells a newcomer where the demo listens and what to try."""
+    out = console()
+    owners = {address: each.name for each in door.view().definitions() for address in each.addresses}
+    served = {owners[listen.host]: listen for listen in site.pop3.listen if listen.host in owners}
+    with out.capture() as text:
+        out.print(f"vmaild {__version__} serves the demo. Ctrl-C ends it.\n", style="bold green")
+        for place in _places(door, site, owners):
+            out.print("  {:5} {:12} {}".format(*place))
+        for title, commands in _suggestions(site, served, [sys.argv[0], *(["--root", root] if root else [])]):
+            out.print(f"\n{title}\n", style="bold")
+            for command in commands:
+                out.print(f"  {command}", style="cyan")
+        out.print()
+    return text.get()
 
 
 def _places(door: Door, site: Site, owners: dict[str, str]) -> Iterator[tuple[str, str, str]]:

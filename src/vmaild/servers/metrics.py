@@ -13,14 +13,14 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from typing import cast
-
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.registry import Collector
+from typing import TYPE_CHECKING, cast
 
 from vmaild import __version__
 from vmaild.servers.board import GAUGES, Board, LiveSession, Metric
+
+if TYPE_CHECKING:
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+    from prometheus_client.registry import Collector
 
 SHOWN_SESSIONS = 500
 """Sessions in the document; their number is told in any case."""
@@ -89,7 +89,7 @@ FAMILIES = (
 )
 
 
-class BoardCollector(Collector):
+class BoardCollector:
     """The board as prometheus-client wants it."""
 
     def __init__(self, board: Board) -> None:
@@ -97,6 +97,8 @@ class BoardCollector(Collector):
 
     def collect(self) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
         """Every family with its values."""
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily  # noqa: PLC0415  as below
+
         totals = self._board.totals()
         for family in FAMILIES:
             is_gauge = not GAUGES.isdisjoint(family.metrics.values())
@@ -191,12 +193,20 @@ class MetricsPage(_Answering):
             case [b"GET" | b"HEAD" as method, target, version] if version.startswith(b"HTTP/1."):
                 if target.partition(b"?")[0] != b"/metrics":
                     return _page("404 Not Found", b"The figures are at /metrics\n")
-                page = _page("200 OK", generate_latest(BoardCollector(self._board)), CONTENT_TYPE_LATEST)
+                page = _figures(self._board)
                 return page if method == b"GET" else page.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"
             case [_, _, version] if version.startswith(b"HTTP/1."):
                 return _page("405 Method Not Allowed", more="Allow: GET, HEAD\r\n")
             case _:
                 return _page("400 Bad Request")
+
+
+def _figures(board: Board) -> bytes:
+    # Three megabytes, with the HTTP server that comes with it: only where somebody asks for the figures.
+    from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest  # noqa: PLC0415
+
+    collector = cast("Collector", BoardCollector(board))
+    return _page("200 OK", generate_latest(collector), CONTENT_TYPE_LATEST)
 
 
 def _page(status: str, body: bytes = b"", kind: str = "text/plain; charset=utf-8", more: str = "") -> bytes:

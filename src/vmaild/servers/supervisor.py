@@ -20,7 +20,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from vmaild.core.site import LIVE_VIEW, Listen, Site
-from vmaild.servers import metrics as _imported_before_the_fork  # noqa: F401  workers share what it loads
 from vmaild.servers import passthrough, worker
 from vmaild.servers.learning import learn
 from vmaild.servers.listeners import Address, BindError, address_of, admit, bind, passed_sockets, taken_over
@@ -44,6 +43,7 @@ MAX_WORKERS = 64
 
 _OF_THE_MTA = (Speech.LMTP, Speech.SOCKETMAP)
 """What the MTA's user has to reach."""
+_OF_ANYBODY = (Speech.METRICS, Speech.LIVE_VIEW)
 
 
 @dataclass(slots=True)
@@ -130,6 +130,7 @@ class Supervisor:
 
     def staff(self) -> None:
         """Start a new generation of workers."""
+        worker.preload({speech for speech, _ in self.listeners})
         self.generation += 1
         native = 1 if self.site.pop3.native else 0
         for end in self.native or ():
@@ -151,9 +152,16 @@ class Supervisor:
         return [
             Door(listener, speech)
             for (speech, _), listeners in self.listeners.items()
-            if speech.role is role
+            if self.role(speech) is role
             for listener in listeners
         ]
+
+    def role(self, speech: Speech) -> Role:
+        """Who serves it: for what any worker can tell, no process is started that nothing else needs."""
+        spoken = {each for each, _ in self.listeners}
+        if speech in _OF_ANYBODY and Speech.POP3 in spoken and not spoken & {Speech.LMTP, Speech.SMTP}:
+            return Role.POP3
+        return speech.role
 
     def start(self, role: Role, number: int, deaths: int) -> None:
         """Start one worker and wait until it serves, or has died."""
@@ -292,7 +300,7 @@ class Supervisor:
             self.reap()
 
 
-def serve(layout: Layout, *, on_ready: Callable[[Site], None] | None = None) -> int:
+def serve(layout: Layout, *, on_ready: Callable[[], None] | None = None) -> int:
     """Serve everything that vmail.toml enables, in the foreground, until told to end; the exit status.
 
     Raises ServeError (and SiteUnusable) when the servers cannot be started.
@@ -319,7 +327,7 @@ def _directory(layout: Layout, site: Site) -> FileDirectory:
     )
 
 
-def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], None] | None) -> int:
+def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[], None] | None) -> int:
     # Blocked at once: from here on they wait for sigtimedwait, and none is missed.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     directory = _directory(layout, site)
@@ -340,7 +348,7 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[Site], Non
     supervisor.staff()
     log.info("serving %d domains", len(directory.names()))
     if on_ready is not None:
-        on_ready(site)
+        on_ready()
     supervisor.run()
     log.info("ending: sessions in progress may finish")
     supervisor.end()

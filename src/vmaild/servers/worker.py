@@ -13,10 +13,11 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import Enum
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import uvloop
 
@@ -24,13 +25,8 @@ from vmaild.auth.cache import VerifiedPasswords
 from vmaild.auth.connections import Connections
 from vmaild.auth.throttle import Slots, Throttle
 from vmaild.core.site import Site
-from vmaild.delivery.agent import Agent
-from vmaild.delivery.outside import outside
-from vmaild.protocol.lmtp import Dialect
 from vmaild.servers.board import Board, Row
-from vmaild.servers.lmtpd import LmtpService
 from vmaild.servers.logins import Logins, hashing_threads
-from vmaild.servers.maps import MapService
 from vmaild.servers.pop3d import Pop3Service
 from vmaild.servers.reception import Reception
 from vmaild.servers.tls import Certificates
@@ -38,6 +34,10 @@ from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
 from vmaild.store.rights import give_up_root
+
+if TYPE_CHECKING:
+    from vmaild.servers.lmtpd import LmtpService
+    from vmaild.servers.maps import MapService
 
 log = logging.getLogger("vmaild.worker")
 
@@ -61,7 +61,7 @@ class Role(Enum):
     WEB = "web"
     """The web pages and the API, and a keeper who reads and writes for them."""
     LMTP = "lmtp"
-    """And SMTP, the metrics and the live view."""
+    """And SMTP."""
     MAPS = "maps"
     """What the MTA asks: which domains and recipients there are."""
 
@@ -71,11 +71,12 @@ class Speech(Enum):
 
     POP3 = Role.POP3
     POP3S = (Role.POP3, "TLS from the start")
-    LMTP = (Role.LMTP, Dialect.LMTP)
-    SMTP = (Role.LMTP, Dialect.SMTP)
+    LMTP = Role.LMTP
+    SMTP = (Role.LMTP, "as SMTP has it")
     SOCKETMAP = Role.MAPS
     WEB = Role.WEB
     METRICS = (Role.LMTP, "metrics")
+    """This and the live view are told by the workers of POP3 where there are none of LMTP."""
     LIVE_VIEW = (Role.LMTP, "live view")
 
     @property
@@ -130,7 +131,7 @@ class Post:
     """Leads to the process that starts the host's own POP3 daemon; None: there is none."""
 
 
-Service = Pop3Service | LmtpService | MapService
+Service: TypeAlias = "Pop3Service | LmtpService | MapService"
 
 
 def run(post: Post) -> None:
@@ -186,6 +187,10 @@ def pop3_service(layout: Layout, site: Site, directory: FileDirectory, shared: S
 
 def lmtp_service(layout: Layout, site: Site, directory: FileDirectory, row: Row) -> LmtpService:
     """The LMTP service of one process."""
+    from vmaild.delivery.agent import Agent  # noqa: PLC0415  what delivers is no weight on those that do not
+    from vmaild.delivery.outside import outside  # noqa: PLC0415  likewise
+    from vmaild.servers.lmtpd import LmtpService  # noqa: PLC0415  likewise
+
     agent = Agent(
         directory,
         MaildirStore(layout.spool, layout.unanswered),
@@ -202,18 +207,32 @@ def _hostname() -> str:
     return socket.gethostname() if full.startswith("localhost") else full
 
 
+def _service(post: Post) -> Service:
+    """What a worker's doors lead to."""
+    spoken = {door.speech for door in post.doors}
+    if spoken & {Speech.POP3, Speech.POP3S}:
+        return pop3_service(post.layout, post.site, post.directory, post.shared, post.row)
+    if Speech.SOCKETMAP in spoken:
+        from vmaild.servers.maps import MapService  # noqa: PLC0415  no weight on those that serve none
+
+        return MapService(post.directory)
+    return lmtp_service(post.layout, post.site, post.directory, post.shared.board.row(post.row))
+
+
+def preload(spoken: Collection[Speech]) -> None:
+    """Load what only some workers need, before these are forked, so that they share it."""
+    if not {Speech.LMTP, Speech.SMTP}.isdisjoint(spoken):
+        from vmaild.delivery import agent, outside  # noqa: F401, PLC0415  loading is all that is wanted
+        from vmaild.servers import lmtpd  # noqa: F401, PLC0415  likewise
+    if Speech.SOCKETMAP in spoken:
+        from vmaild.servers import maps  # noqa: F401, PLC0415  likewise
+
+
 async def _serve(post: Post) -> None:
     loop = asyncio.get_running_loop()
     ending = asyncio.Event()
     hurry = asyncio.Event()
-    services: list[Service] = []
-    if any(door.speech.role is Role.POP3 for door in post.doors):
-        services.append(pop3_service(post.layout, post.site, post.directory, post.shared, post.row))
-    elif any(door.speech.role is Role.MAPS for door in post.doors):
-        services.append(MapService(post.directory))
-    else:
-        mine = post.shared.board.row(post.row)
-        services.append(lmtp_service(post.layout, post.site, post.directory, mine))
+    services: list[Service] = [_service(post)]
     servers = [await _open(door, services[0], post) for door in post.doors]
 
     def told_to_end() -> None:
@@ -243,8 +262,9 @@ async def _serve(post: Post) -> None:
 
 async def _open(door: Door, service: Service, post: Post) -> asyncio.AbstractServer | Reception:
     """Serve at a door: by the event loop itself, or where more has to be settled first, by a reception."""
+    settled_first = post.native is not None or post.site.pop3.proxies
     if isinstance(service, Pop3Service) and (
-        door.speech is Speech.POP3S or post.native is not None or post.site.pop3.proxies
+        door.speech is Speech.POP3S or (door.speech is Speech.POP3 and settled_first)
     ):
         return Reception(service, door.listener, post.native, tls=door.speech is Speech.POP3S)
     loop = asyncio.get_running_loop()
@@ -253,22 +273,21 @@ async def _open(door: Door, service: Service, post: Post) -> asyncio.AbstractSer
 
 def _factory(speech: Speech, service: Service, shared: Shared) -> Callable[[], asyncio.Protocol]:
     """What makes the protocol of a new connection."""
-    from vmaild.servers.metrics import live_view, metrics_page  # noqa: PLC0415  vpop3d starts without them
+    match speech:
+        case Speech.METRICS | Speech.LIVE_VIEW:
+            return lambda: _told(speech, shared.board)
+        case Speech.LMTP | Speech.SMTP:
+            from vmaild.protocol.lmtp import Dialect  # noqa: PLC0415  only where it is spoken
 
-    match speech, service:
-        case Speech.POP3, Pop3Service():
-            return service
-        case Speech.SOCKETMAP, MapService():
-            return service
-        case Speech.LMTP, LmtpService():
-            return service.protocol(Dialect.LMTP)
-        case Speech.SMTP, LmtpService():
-            return service.protocol(Dialect.SMTP)
-        case Speech.METRICS, _:
-            return metrics_page(shared.board)
-        case Speech.LIVE_VIEW, _:
-            return live_view(shared.board)
-    raise AssertionError(f"{speech} at the door of {service}")
+            return cast("LmtpService", service).protocol(Dialect[speech.name])
+    return cast("Pop3Service | MapService", service)
+
+
+def _told(speech: Speech, board: Board) -> asyncio.Protocol:
+    """What answers a connection that wants to know what the board says."""
+    from vmaild.servers.metrics import live_view, metrics_page  # noqa: PLC0415  loaded when somebody asks
+
+    return (metrics_page if speech is Speech.METRICS else live_view)(board)()
 
 
 async def _sweep(services: Sequence[Service]) -> None:
