@@ -19,7 +19,7 @@ from vmaild.address import Address, fold
 from vmaild.core import routing
 from vmaild.core.directory import Account, Domain, LookupFailed, delimiter_of
 from vmaild.delivery.autoreply import Owner
-from vmaild.delivery.mailboxes import Copy, Mailboxes
+from vmaild.delivery.mailboxes import Copy, Errand, Mailboxes
 from vmaild.delivery.message import Attempt, Message
 from vmaild.delivery.outside import Outside, Target
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
@@ -154,11 +154,37 @@ class Agent:
         outcome means that the message is on disk, or was taken by whoever it was for. A mailbox or address that
         several recipients lead to gets one copy. Never raises.
         """
-        ours = attempt or self.attempt()
-        message = Message(sender, trace, content, ours)
-        done: dict[Mailbox | Target, Outcome] = {}
-        if ours.left() and not (ours.one_answer and not self._partial.is_empty()):
-            done.update(self._mailboxes.put_all(message, _simple(orders)).items())
+        message = Message(sender, trace, content, attempt or self.attempt())
+        (outcomes,) = self.deliver_all([(message, orders)])
+        if attempt is None:
+            self.answered(message.attempt)
+        return outcomes
+
+    def deliver_all(self, letters: Sequence[tuple[Message, Sequence[Order]]]) -> list[list[Outcome]]:
+        """As `deliver`, for several messages, which wait for the disk together. Say later what became of each."""
+        first = [self._first(message, orders) for message, orders in letters]
+        outcomes = iter(self._mailboxes.put_all([errand for errands in first for errand in errands]))
+        return [
+            self._rest(message, orders, {errand.copy.mailbox: next(outcomes) for errand in errands})
+            for (message, orders), errands in zip(letters, first, strict=True)
+        ]
+
+    def _first(self, message: Message, orders: Sequence[Order]) -> list[Errand]:
+        """What needs no thought: recipients that lead to one mailbox and nowhere else, each mailbox once."""
+        ours = message.attempt
+        if not ours.left() or (ours.one_answer and not self._partial.is_empty()):
+            return []
+        errands: dict[Mailbox, Errand] = {}
+        for order in orders:
+            if order.is_quick and len(order.mailboxes) == 1:
+                (copy,) = order.mailboxes
+                errands.setdefault(copy.mailbox, Errand(message, order.recipient, copy))
+        return list(errands.values())
+
+    def _rest(
+        self, message: Message, orders: Sequence[Order], done: dict[Mailbox | Target, Outcome]
+    ) -> list[Outcome]:
+        """Do what is not done yet; one outcome for each order."""
         outcomes: list[Outcome] = []
         for order in orders:
             try:
@@ -167,13 +193,13 @@ class Agent:
                 # The sender learns nothing of our insides, and keeps the message.
                 log.exception("%s: delivery failed", order.recipient)
                 outcomes.append(Deferred(Condition.INTERNAL))
-        if ours.one_answer:
+        if message.attempt.one_answer:
             self._note_all(message, orders, outcomes)
-        if attempt is None:
-            self.answered(ours)
         return outcomes
 
     def _carry_out(self, message: Message, order: Order, done: dict[Mailbox | Target, Outcome]) -> Outcome:
+        if order.is_quick and len(order.mailboxes) == 1 and order.mailboxes[0].mailbox in done:
+            return done[order.mailboxes[0].mailbox]
         to_do = [copy for copy in order.mailboxes if copy.mailbox not in done]
         if (to_do or not order.is_quick) and not message.attempt.left():
             return Deferred(Condition.OUT_OF_TIME)
@@ -193,8 +219,8 @@ class Agent:
         outcomes |= {target: done.get(target, Delivered()) for target in order.outside}
         if order.mailboxes and order.outside:
             self._note(key, asked, outcomes)
-        parcels = [(order.recipient, copy) for copy in to_do if str(copy.mailbox) not in before]
-        done.update(self._mailboxes.put_all(message, parcels).items())
+        errands = [Errand(message, order.recipient, copy) for copy in to_do if str(copy.mailbox) not in before]
+        done.update(zip((each.copy.mailbox for each in errands), self._mailboxes.put_all(errands), strict=True))
         outcomes |= {copy.mailbox: done.get(copy.mailbox, Delivered()) for copy in order.mailboxes}
         outcome = _worst(list(outcomes.values()))
         if several and isinstance(outcome, Deferred):
@@ -226,18 +252,6 @@ class Agent:
             self._partial.add(key, {str(target) for target in targets if isinstance(outcomes[target], Delivered)})
         except OSError as error:
             log.error("cannot note what was delivered, it may come twice: %s", error)
-
-
-def _simple(orders: Sequence[Order]) -> list[tuple[Address, Copy]]:
-    """What needs no thought: copies for recipients that lead to one mailbox and nowhere else, each mailbox once.
-
-    They can be put all at the same time, where a message has many recipients.
-    """
-    parcels: dict[Mailbox, tuple[Address, Copy]] = {}
-    for order in orders:
-        if order.is_quick and len(order.mailboxes) == 1:
-            parcels.setdefault(order.mailboxes[0].mailbox, (order.recipient, order.mailboxes[0]))
-    return list(parcels.values())
 
 
 def _key(message: Message, order: Order) -> str:

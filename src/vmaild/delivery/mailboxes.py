@@ -13,17 +13,15 @@ from vmaild.core.site import DeliverySettings
 from vmaild.delivery.message import Message
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.store.content import Content
-from vmaild.store.messages import Mailbox, MessageStore, Once, OverQuota, StoreError, StoreFull, Terms
+from vmaild.store.messages import Mailbox, MessageStore, Once, OverQuota, Parcel, StoreError, StoreFull, Terms
 
 if TYPE_CHECKING:
     from concurrent.futures import ThreadPoolExecutor
 
 log = logging.getLogger("vmaild.delivery")
 
-_WORTH_THREADS = 3
-"""Mailboxes from which on threads are quicker than one after the other."""
-_THREADS = 12
-"""That put copies into mailboxes, in each process."""
+_FILTERS = 12
+"""Filter programs that run for one process at the same time, where one message goes to many mailboxes."""
 
 
 class FilterFailed(Exception):
@@ -45,6 +43,37 @@ class Copy:
     def is_too_large(self, size: int) -> bool:
         """Whether a message of so many octets, with CRLF line ends, is larger than the domain takes."""
         return 0 < self.max_size < size
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A message that is to be put into a mailbox."""
+
+    message: Message
+    recipient: Address
+    copy: Copy
+
+    def is_too_large(self) -> bool:
+        """Whether the message is larger than the domain takes."""
+        return self.copy.is_too_large(self.message.content.virtual_size)
+
+    def parcel(self) -> Parcel:
+        """For the message store, where there is no filter. Raises OSError."""
+        return Parcel(self.copy.mailbox, self.header(), self.message.content, self.copy.terms, self.once())
+
+    def header(self) -> bytes:
+        """What stands above the message there: Return-Path first (RFC 5321 4.4), and the way that it came."""
+        recipient, mailbox = self.recipient, self.copy.mailbox
+        lines = f"Return-Path: <{self.message.sender}>\nDelivered-To: {mailbox}\n"
+        if recipient.domain != mailbox.domain or recipient.key != fold(mailbox.login):
+            lines = f"{lines}X-Original-To: {recipient}\n"
+        return lines.encode("utf-8", "surrogateescape") + self.message.trace
+
+    def once(self) -> Once:
+        """What tells it from every other, noted with the attempt. Raises OSError."""
+        once = Once(f"{self.message.key()} {self.recipient} {self.copy.mailbox}")
+        self.message.attempt.once.append(once)
+        return once
 
 
 class Mailboxes:
@@ -85,61 +114,78 @@ class Mailboxes:
         """See MessageStore."""
         self._messages.abandoned(deliveries)
 
-    def put_all(self, message: Message, parcels: Sequence[tuple[Address, Copy]]) -> dict[Mailbox, Outcome]:
-        """Put one message into many mailboxes, each once; see `put`. Never raises.
+    def put_all(self, errands: Sequence[Errand]) -> list[Outcome]:
+        """Put messages into mailboxes; a positive outcome means that one is on disk. Never raises.
 
-        Several at a time: most of a delivery is waiting for the disk, which syncs many files at one stroke.
+        Those that pass no filter go together: most of a delivery is waiting for the disk, which syncs many files
+        at one stroke. One outcome for each, in their order.
         """
-        if len(parcels) < _WORTH_THREADS:
-            return {copy.mailbox: self.put(message, recipient, copy) for recipient, copy in parcels}
-        outcomes = self._threads().map(lambda parcel: self.put(message, *parcel), parcels)
-        return dict(zip((copy.mailbox for _, copy in parcels), outcomes, strict=True))
+        results: dict[int, bool | Exception] = {}
+        together: dict[int, Parcel] = {}
+        filtered: dict[int, Errand] = {}
+        for number, errand in enumerate(errands):
+            if errand.is_too_large():
+                continue
+            if errand.copy.filter:
+                filtered[number] = errand
+                continue
+            try:
+                together[number] = errand.parcel()
+            except Exception as failure:
+                results[number] = failure
+        if together:
+            results.update(zip(together, self._messages.deliver_all([*together.values()]), strict=True))
+        if filtered:
+            run = self._threads().map if len(filtered) > 1 else map
+            results.update(zip(filtered, run(self._filtered, filtered.values()), strict=True))
+        return [self._outcome(errand, results.get(number)) for number, errand in enumerate(errands)]
+
+    def _filtered(self, errand: Errand) -> bool | Exception:
+        """Put what the domain's filter makes of a message into its mailbox; as MessageStore.deliver_all."""
+        from vmaild.delivery.filter import filtered  # noqa: PLC0415  few domains have one
+
+        message, copy = errand.message, errand.copy
+        try:
+            once = errand.once()
+            seconds = message.attempt.left(self._settings.filter_time)
+            with filtered(copy, message, errand.recipient, errand.header(), self._incoming, seconds) as content:
+                return self._messages.deliver(copy.mailbox, b"", content, copy.terms, once)
+        except Exception as failure:
+            return failure
 
     def _threads(self) -> ThreadPoolExecutor:
-        """Those of `put_all`, which wait for nobody but the disk."""
+        """Those that wait for filters."""
         if self._pool is None:
             from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415  vdeliver has to start fast
 
-            self._pool = ThreadPoolExecutor(_THREADS, "copies")
+            self._pool = ThreadPoolExecutor(_FILTERS, "filters")
         return self._pool
 
-    def put(self, message: Message, recipient: Address, copy: Copy) -> Outcome:
-        """Put a message into a mailbox; a positive outcome means that it is on disk. Never raises."""
-        if copy.is_too_large(message.content.virtual_size):
-            return Rejected(Condition.TOO_BIG)
-        mailbox = copy.mailbox
-        header = _header(message, recipient, mailbox)
-        try:
-            passed = self._deliver(message, recipient, header, copy)
-        except OverQuota:
-            return self._over_quota
-        except FilterFailed as failure:
-            log.error("%s: %s", mailbox, failure)
-            return Deferred(Condition.FILTER_WAITS)
-        except StoreFull as full:
-            log.error("%s: %s", mailbox, full)
-            return Deferred(Condition.SYSTEM_FULL)
-        except StoreError as failure:
-            log.error("%s: %s", mailbox, failure)
-            return Deferred(Condition.INTERNAL)
-        except Exception:
-            log.exception("%s: delivery failed", mailbox)
-            return Deferred(Condition.INTERNAL)
-        log.info("delivered to %s, %d bytes, from <%s>", mailbox, message.content.size, message.sender)
-        if passed:
-            self._warn(copy)
-        return Delivered()
-
-    def _deliver(self, message: Message, recipient: Address, header: bytes, copy: Copy) -> bool:
-        once = Once(f"{message.key()} {recipient} {copy.mailbox}")
-        message.attempt.once.append(once)
-        if not copy.filter:
-            return self._messages.deliver(copy.mailbox, header, message.content, copy.terms, once)
-        from vmaild.delivery.filter import filtered  # noqa: PLC0415  few domains have one
-
-        seconds = message.attempt.left(self._settings.filter_time)
-        with filtered(copy, message, recipient, header, self._incoming, seconds) as content:
-            return self._messages.deliver(copy.mailbox, b"", content, copy.terms, once)
+    def _outcome(self, errand: Errand, result: bool | Exception | None) -> Outcome:
+        """What became of a delivery, told to the log and to the owner; None: it was not tried."""
+        message, copy = errand.message, errand.copy
+        match result:
+            case None:
+                return Rejected(Condition.TOO_BIG)
+            case bool():
+                size = message.content.size
+                log.info("delivered to %s, %d bytes, from <%s>", copy.mailbox, size, message.sender)
+                if result:
+                    self._warn(copy)
+                return Delivered()
+            case OverQuota():
+                return self._over_quota
+            case FilterFailed():
+                log.error("%s: %s", copy.mailbox, result)
+                return Deferred(Condition.FILTER_WAITS)
+            case StoreFull():
+                log.error("%s: %s", copy.mailbox, result)
+                return Deferred(Condition.SYSTEM_FULL)
+            case StoreError():
+                log.error("%s: %s", copy.mailbox, result)
+                return Deferred(Condition.INTERNAL)
+        log.error("%s: delivery failed", copy.mailbox, exc_info=result)
+        return Deferred(Condition.INTERNAL)
 
     def _warn(self, copy: Copy) -> None:
         """Tell the owner that the mailbox is nearly full; the quota does not hold this letter up."""
@@ -158,11 +204,3 @@ class Mailboxes:
             log.exception("%s: quota warning not delivered", mailbox)
         else:
             log.info("%s: warned that the mailbox is nearly full", mailbox)
-
-
-def _header(message: Message, recipient: Address, mailbox: Mailbox) -> bytes:
-    """What stands above a message in a mailbox: Return-Path first (RFC 5321 4.4), and the way that it came."""
-    lines = f"Return-Path: <{message.sender}>\nDelivered-To: {mailbox}\n"
-    if recipient.domain != mailbox.domain or recipient.key != fold(mailbox.login):
-        lines = f"{lines}X-Original-To: {recipient}\n"
-    return lines.encode("utf-8", "surrogateescape") + message.trace

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -18,8 +18,9 @@ from vmaild.store.atomic import NEW_FILE, fsync_folder, inherit_owner, make_fold
 from vmaild.store.content import Content, bare_line_feeds
 from vmaild.store.folders import folder_for
 from vmaild.store.maildrop import LockedMaildrop, Snapshots
-from vmaild.store.messages import FREELY, Mailbox, Once, StoreFailed, Terms, Usage, store_failure
+from vmaild.store.messages import FREELY, Mailbox, Once, Parcel, StoreFailed, Terms, Usage, store_failure
 from vmaild.store.quota import counted, measure
+from vmaild.store.syncs import Delivery, Syncs, results_of
 from vmaild.store.unanswered import Unanswered
 
 CACHED_MESSAGES = 200_000
@@ -40,6 +41,7 @@ class MaildirStore:
         self._unanswered = Unanswered(unanswered) if unanswered else None
         self._host = host_in_names(os.uname().nodename)
         self._snapshots = Snapshots(cached_messages)
+        self._syncs = Syncs()
 
     def deliver(
         self,
@@ -50,8 +52,20 @@ class MaildirStore:
         once: Once | None = None,
     ) -> bool:
         """See messages.MessageStore."""
+        (result,) = self.deliver_all([Parcel(mailbox, header, content, terms, once)])
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def deliver_all(self, parcels: Sequence[Parcel]) -> list[bool | Exception]:
+        """See messages.MessageStore."""
+        return results_of([self._delivery(parcel) for parcel in parcels], self._syncs)
+
+    def _delivery(self, parcel: Parcel) -> Delivery[bool]:
+        """One delivery, from sync to sync."""
+        mailbox, header, content, terms = parcel.mailbox, parcel.header, parcel.content, parcel.terms
         path = self._path(mailbox)
-        noted = _Noted(self._unanswered, once) if self._unanswered and once else None
+        noted = _Noted(self._unanswered, parcel.once) if self._unanswered and parcel.once else None
         if noted is not None and noted.is_there():
             return False
         size = len(header) + content.size
@@ -59,10 +73,10 @@ class MaildirStore:
         try:
             with counted(path, size, terms.quota, terms.warning) as count:
                 try:
-                    _place(_folder(path, terms), name, header, content, noted)
+                    yield from _placed(_folder(path, terms), name, header, content, noted)
                 except FileNotFoundError:
                     create_maildir(path)
-                    _place(_folder(path, terms), name, header, content, noted)
+                    yield from _placed(_folder(path, terms), name, header, content, noted)
         except OSError as error:
             raise store_failure(f"cannot deliver to {mailbox}", error) from error
         return count.passed
@@ -225,7 +239,7 @@ def _folder(path: str, terms: Terms) -> str:
     return folder_for(path, terms.folder, create=terms.create_folder) if terms.folder else path
 
 
-def _place(path: str, name: str, header: bytes, content: Content, once: _Noted | None) -> None:
+def _placed(path: str, name: str, header: bytes, content: Content, once: _Noted | None) -> Delivery[None]:
     """Write a message to `tmp`, bring it to `new`, durably; or raise OSError and leave nothing."""
     visible = f"{path}/tmp/{name}"  # noqa: S108  the maildir's own
     final = f"{path}/new/{name}"
@@ -237,14 +251,14 @@ def _place(path: str, name: str, header: bytes, content: Content, once: _Noted |
             try:
                 inherit_owner(fd, folder)
                 content.write_to(fd, header)
-                os.fsync(fd)
+                yield fd
             finally:
                 os.close(fd)
             if once is not None:
                 once.note(visible)
             os.rename(visible, final)
             visible = final
-            os.fsync(folder)
+            yield folder
         except BaseException:
             with suppress(OSError):
                 os.unlink(visible)

@@ -8,7 +8,7 @@ call may block and may come from any thread.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -94,6 +94,17 @@ class Once:
     """For the store: what it has noted of it until it is answered."""
 
 
+@dataclass(frozen=True, slots=True)
+class Parcel:
+    """One message for one mailbox; see MessageStore.deliver."""
+
+    mailbox: Mailbox
+    header: bytes
+    content: Content
+    terms: Terms = FREELY
+    once: Once | None = None
+
+
 class Maildrop(Protocol):
     """POP3's exclusive snapshot of a mailbox: what comes later is not in it (RFC 1939 section 5).
 
@@ -153,6 +164,13 @@ class MessageStore(Protocol):
         was `answered`: its process has been killed meanwhile, or it was `abandoned`.
 
         Raises OverQuota, StoreFull or StoreFailed, and then nothing of the message is to be seen.
+        """
+        ...
+
+    def deliver_all(self, parcels: Sequence[Parcel]) -> list[bool | Exception]:
+        """As `deliver`, for many at the same time; what it would return or raise for each, in their order.
+
+        In hardly more time than one takes. Messages for one mailbox may together pass its quota a little.
         """
         ...
 

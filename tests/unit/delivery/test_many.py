@@ -19,23 +19,9 @@ from vmaild.store.content import Content
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
-from vmaild.store.messages import FREELY, Mailbox, Once, Terms
+from vmaild.store.messages import Mailbox
 
 LOGINS = [f"u{number}" for number in range(40)]
-
-
-class Together(MaildirStore):
-    """Writes nothing before several at a time are about to."""
-
-    def __init__(self, spool: str, several: int) -> None:
-        super().__init__(spool)
-        self.several = threading.Barrier(several)
-
-    def deliver(
-        self, mailbox: Mailbox, header: bytes, content: Content, terms: Terms = FREELY, once: Once | None = None
-    ) -> bool:
-        self.several.wait(20)
-        return super().deliver(mailbox, header, content, terms, once)
 
 
 @pytest.fixture
@@ -57,8 +43,8 @@ def content(here: Layout) -> Iterator[Content]:
         yield message
 
 
-def deliver(here: Layout, content: Content, names: list[str], store: MaildirStore | None = None) -> list[Outcome]:
-    agent = Agent(FileDirectory(here), store or MaildirStore(here.spool), outside(here, Site(), "here.test"))
+def deliver(here: Layout, content: Content, names: list[str]) -> list[Outcome]:
+    agent = Agent(FileDirectory(here), MaildirStore(here.spool), outside(here, Site(), "here.test"))
     orders: list[Order] = []
     for name in names:
         _, order = agent.accept(Address(name, "va.test"))
@@ -72,8 +58,20 @@ def copies(here: Layout) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("names", [LOGINS, ["all"]])
-def test_copies_are_written_at_the_same_time(here: Layout, content: Content, names: list[str]) -> None:
-    outcomes = deliver(here, content, names, Together(here.spool, 4))
+def test_copies_are_synced_at_the_same_time(
+    here: Layout, content: Content, names: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MaildirStore(here.spool)
+    for login in LOGINS:
+        store.create(Mailbox("va.test", login))
+    several, fsync = threading.Barrier(4), os.fsync
+
+    def fsync_together(descriptor: int) -> None:
+        several.wait(20)  # nothing is synced before several are about to be
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync_together)
+    outcomes = deliver(here, content, names)
     assert outcomes == [Delivered()] * len(names)
     assert copies(here) == dict.fromkeys(LOGINS, 1)
 
