@@ -389,3 +389,43 @@ def test_a_second_factor_from_the_qr_code_to_the_lost_telephone(
     sign_in(page, base, "bob", password)
     assert page.url == f"{base}/account"
     context.close()
+
+
+@pytest.mark.parametrize(
+    ("domain", "language", "width", "javascript"),
+    [("va.toto.fr", "en", 1200, True), ("vb.toto.fr", "fr", 390, True), ("vc.toto.fr", "fr", 390, False)],
+    ids=["desktop", "phone", "phone without JavaScript"],
+)
+def test_a_check_from_the_button_to_what_is_mended(
+    web: Served, chromium: Browser, domain: str, language: str, width: int, javascript: bool
+) -> None:
+    context = chromium.new_context(
+        locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
+    )
+    page, base = context.new_page(), f"http://127.0.0.1:{web.root.web}"
+    page.route("**/*", _without_policy)
+    sign_in(page, base, "alice@va.toto.fr", "alice-va")
+    shadow = web.root.etc / f"shadow.{domain}"
+    shadow.chmod(0o666)
+    for path in (f"/domains/{domain}/check", "/check"):
+        page.goto(base + path)
+        page.click("button[value=start]")
+        page.wait_for_selector("button[value=start]", timeout=90_000)  # the page looks again by itself
+        assert page.url == base + path
+        assert page.locator("time").count() == 1
+        assert page.locator(".findings .error", has_text=shadow.name).count() == 1
+        if javascript:  # axe is a script itself
+            check_page(page, path)
+    page.goto(f"{base}/domains/{domain}/check")
+    page.click("button[value=fix]")
+    assert page.locator("main li", has_text=shadow.name).count() == 1
+    assert shadow.stat().st_mode & 0o777 == 0o666
+    if javascript:
+        check_page(page, "what would be mended")
+    page.fill("#password", "alice-va")
+    page.click("main form button.danger")
+    page.wait_for_selector(".flash")
+    assert shadow.stat().st_mode & 0o777 == 0o660
+    page.wait_for_selector("button[value=start]", timeout=90_000)
+    assert page.locator(".findings .error", has_text=shadow.name).count() == 0
+    context.close()

@@ -34,6 +34,7 @@ DANGEROUS = {
     "user.remove",
     "admin.grant",
     "address.apply",
+    "check.fix",
     "factor.begin",
     "factor.renew",
     "factor.off",

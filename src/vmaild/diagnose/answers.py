@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from typing import Any
 
 from vmaild.admin import dns, mta
+from vmaild.admin.answers.values import Values, Verb
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.overview import see_site
@@ -13,8 +13,7 @@ from vmaild.admin.refusal import Misused
 from vmaild.core.mta import mta_findings
 from vmaild.diagnose.dns import look, make_resolver
 from vmaild.diagnose.mta import probe_mta, questions
-
-Values = Mapping[str, Any]
+from vmaild.diagnose.rounds import Rounds
 
 _MOST_DOMAINS = 20
 """Asked about in one go: a person waits."""
@@ -58,4 +57,6 @@ def _mta_check(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     }
 
 
-PROBES: Mapping[str, Callable[[Door, Values], Any]] = {"dns.look": _dns_look, "mta.check": _mta_check}
+def probes() -> dict[str, Verb]:
+    """These verbs, for one desk: checks that are started are kept there."""
+    return {"dns.look": _dns_look, "mta.check": _mta_check, **Rounds().verbs()}

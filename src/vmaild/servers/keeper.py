@@ -24,7 +24,7 @@ from vmaild.admin.door import Door
 from vmaild.admin.gate import Gate, pam_takes
 from vmaild.auth.throttle import Slots, Throttle
 from vmaild.core.site import Site
-from vmaild.diagnose.answers import PROBES
+from vmaild.diagnose.answers import probes
 from vmaild.store.layout import Layout
 from vmaild.store.sessions import Sessions
 
@@ -45,7 +45,7 @@ def make_desk(layout: Layout, site: Site, failures: Slots) -> Desk:
             return pam_takes(user, password, site.web.pam_service)
 
     gate = Gate(layout, site, Throttle(failures, site.auth), pam)
-    return Desk(lambda actor: Door(layout, site, actor), gate, Sessions(layout), PROBES)
+    return Desk(lambda actor: Door(layout, site, actor), gate, Sessions(layout), probes())
 
 
 def run(channel: socket.socket, web: int, desk: Desk) -> None:

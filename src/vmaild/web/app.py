@@ -15,6 +15,7 @@ from vmaild.web import (
     api,
     pages_addresses,
     pages_admin,
+    pages_check,
     pages_domain,
     pages_everyone,
     pages_factor,
@@ -43,6 +44,7 @@ _PAGES = (
     pages_import,
     pages_site,
     pages_addresses,
+    pages_check,
     pages_admin,
     pages_domain,
 )

@@ -247,14 +247,6 @@ async def write_admins(request: Request, name: str) -> Response:
         )
 
 
-@router.get("/check")
-async def check(request: Request, name: str) -> Response:
-    """What is wrong with the files of a domain."""
-    visit, domain = await open_domain(request, name)
-    findings = await visit.ask("check", domain=domain["name"])
-    return visit.page("check.html", domain=domain, tab="check", findings=findings)
-
-
 @router.get("/changes")
 async def changes(request: Request, name: str, page: int = 1) -> Response:
     """The audit log of a domain."""

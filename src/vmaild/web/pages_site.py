@@ -45,13 +45,6 @@ async def overview(request: Request, hours: int = 24) -> Response:
     return visit.page("overview.html", seen=seen, plots=plots, moment=lambda at: moment(at, step))
 
 
-@router.get("/check")
-async def check(request: Request) -> Response:
-    """What is wrong with the files of the site and of all domains."""
-    visit = await of_the_site(request)
-    return visit.page("site_check.html", findings=await visit.ask("check"))
-
-
 @router.get("/mta")
 async def mta(request: Request, server: str = "") -> Response:
     """Whether the MTA does what it should; it is asked only when somebody wants to know."""

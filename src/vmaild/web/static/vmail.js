@@ -35,8 +35,10 @@ if (work) {
   const look = async () => {
     const answer = await fetch(work.dataset.progress);
     if (!answer.ok) return;
-    const { state, done } = await answer.json();
-    work.querySelector("progress").value = done;
+    const { state, done, total } = await answer.json();
+    const bar = work.querySelector("progress");
+    if (total) bar.max = total;
+    if (done || total) bar.value = done;
     work.querySelector("[data-done]").textContent = done;
     if (state === "running") setTimeout(look, 700);
     else location.reload();
