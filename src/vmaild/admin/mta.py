@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import grp
 import os
-import shutil
-import sysconfig
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from vmaild.admin.commands import command
 from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.execute import archive_stamp
 from vmaild.admin.plan import FileEdit, Plan, RunProgram, Step
@@ -128,8 +127,7 @@ def _socket(listens: Sequence[Listen], table: str) -> str:
 
 
 def _vdeliver(door: Door) -> str:
-    # The one that was installed with this program, wherever that is, before any other.
-    program = shutil.which("vdeliver", path=f"{sysconfig.get_path('scripts')}:{os.environ.get('PATH', '')}")
+    program = command("vdeliver")
     if program is None:
         raise Refused("there is no vdeliver on the search path", "install it, or leave --vdeliver away")
     if not door.site.user:

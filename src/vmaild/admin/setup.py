@@ -14,15 +14,18 @@ from dataclasses import dataclass
 from email.utils import formatdate
 
 from vmaild.admin.actor import user_name
+from vmaild.admin.commands import command
 from vmaild.admin.door import LOCK_WAIT, SITE_LOCK, refusals
 from vmaild.admin.refusal import Refused
 from vmaild.auth.passwords import hash_password
 from vmaild.core.directory import Account, ShadowEntry
 from vmaild.core.permissions import UNIX
+from vmaild.core.site import DRAIN_TIME
 from vmaild.formats.passwd import with_account
 from vmaild.formats.shadow import with_entry
 from vmaild.generate import demo as content
 from vmaild.generate.site import render_site
+from vmaild.generate.systemd import UNIT, service_text
 from vmaild.store.atomic import make_folders, write_atomically
 from vmaild.store.content import Content
 from vmaild.store.directory import FileDirectory
@@ -35,6 +38,8 @@ from vmaild.store.site import load_site
 MAIL_USER = "vmail"
 """The user of a real machine who owns the mail and whom the servers run as."""
 CREATE_MAIL_USER = f"adduser --system --group --home /var/spool/vmail --no-create-home {MAIL_USER}"
+_BOOTED_BY_SYSTEMD = "/run/systemd/system"
+"""A folder that only systemd makes (sd_booted(3))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +150,17 @@ def _mail_user(layout: Layout) -> pwd.struct_passwd | None:
 
 
 def _advice(layout: Layout, user: pwd.struct_passwd | None) -> str:
-    if layout.root or user is not None:
+    if layout.root:
         return ""
-    return f"Mail wants a user of its own. As root: {CREATE_MAIL_USER} && vmail init"
+    if user is None:
+        return f"Mail wants a user of its own. As root: {CREATE_MAIL_USER} && vmail init"
+    if os.path.exists(_unit(layout)):
+        return f"To start the servers, now and at every boot: systemctl enable --now {UNIT}"
+    return ""
+
+
+def _unit(layout: Layout) -> str:
+    return layout.path(f"/etc/systemd/system/{UNIT}")
 
 
 def _folders(layout: Layout) -> list[_Folder]:
@@ -177,6 +190,9 @@ def _files(layout: Layout, demo: bool) -> Iterator[_File]:
     """Every file, in the order in which they are written."""
     for domain in content.DOMAINS if demo else ():
         yield from _files_of(layout, domain)
+    vmail = command("vmail")
+    if vmail and not layout.root and os.path.isdir(_BOOTED_BY_SYSTEMD):
+        yield _File(_unit(layout), lambda: service_text(vmail, drain=DRAIN_TIME))
     # Last: it says that all is there.
     yield _File(layout.site, lambda: render_site(_settings(layout, demo)))
 

@@ -28,6 +28,9 @@ class Listen:
 LIVE_VIEW = Listen(path="/run/vmail/status.sock")
 """Where a running server tells what it is doing; no setting."""
 
+DRAIN_TIME = 30.0
+"""Seconds that sessions in progress are given to finish when the servers end; no setting."""
+
 
 class RelayKind(StrEnum):
     """How a relay is spoken to."""

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from vmaild.core.site import LIVE_VIEW, Listen, Site
+from vmaild.core.site import DRAIN_TIME, LIVE_VIEW, Listen, Site
 from vmaild.servers import passthrough, worker
 from vmaild.servers.learning import learn
 from vmaild.servers.listeners import Address, BindError, address_of, admit, bind, passed_sockets, taken_over
@@ -289,7 +289,7 @@ class Supervisor:
         self.generation += 1
         _close(self.listeners)
         self.tell(list(self.workers), signal.SIGTERM)
-        deadline = time.monotonic() + worker.DRAIN_TIME + 5
+        deadline = time.monotonic() + DRAIN_TIME + 5
         while self.workers:
             info = signal.sigtimedwait(_SIGNALS, max(0.0, deadline - time.monotonic()))
             if info is None:
@@ -309,12 +309,20 @@ def serve(layout: Layout, *, on_ready: Callable[[], None] | None = None) -> int:
     for finding in findings:
         log.warning("%s", finding)
     worker.check_user(site.user)
-    make_folders(layout.run, 0o755)
+    _make_run_folders(layout, site.user)
     try:
         with exclusive(f"{layout.run}/serve.lock", 0) as lock:
             return _serve(layout, site, lock, on_ready)
     except LockTimeout as taken:
         raise ServeError(f"already running: {taken}; stop that one first") from taken
+
+
+def _make_run_folders(layout: Layout, user: str) -> None:
+    """Give the mail user what `vmail init` gave it: after a boot, /run is empty."""
+    for folder, mode in ((layout.run, 0o755), (layout.unanswered, 0o700)):
+        make_folders(folder, mode)
+        if user:  # else the workers are root, too
+            hand_over(folder, user, layout.spool)
 
 
 def _directory(layout: Layout, site: Site) -> FileDirectory:
@@ -342,9 +350,6 @@ def _serve(layout: Layout, site: Site, lock: int, on_ready: Callable[[], None] |
     for address in supervisor.passed.keys() - served:
         log.warning("%s was passed to this process, but no setting of vmail.toml listens there", address)
     make_folders(layout.incoming, 0o700)
-    make_folders(layout.unanswered, 0o700)
-    if site.user:  # else the workers are root, too
-        hand_over(layout.unanswered, site.user, layout.spool)
     supervisor.staff()
     log.info("serving %d domains", len(directory.names()))
     if on_ready is not None:

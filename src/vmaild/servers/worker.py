@@ -24,7 +24,7 @@ import uvloop
 from vmaild.auth.cache import VerifiedPasswords
 from vmaild.auth.connections import Connections
 from vmaild.auth.throttle import Slots, Throttle
-from vmaild.core.site import Site
+from vmaild.core.site import DRAIN_TIME, Site
 from vmaild.servers.board import Board, Row
 from vmaild.servers.logins import Logins, hashing_threads
 from vmaild.servers.pop3d import Pop3Service
@@ -33,7 +33,7 @@ from vmaild.servers.tls import Certificates
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
-from vmaild.store.rights import give_up_root
+from vmaild.store.rights import acting_as, give_up_root
 
 if TYPE_CHECKING:
     from vmaild.servers.lmtpd import LmtpService
@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("vmaild.worker")
 
-DRAIN_TIME = 30.0
-"""Seconds that sessions in progress are given to finish."""
 _SWEEP = 5.0
 """Seconds between looks for silent clients."""
 _WRITERS = 16
@@ -149,15 +147,27 @@ class ServeError(Exception):
 
 
 def check_user(user: str) -> None:
-    """See that the mail user exists, before workers try to become it. Raises ServeError."""
+    """See that the mail user exists and can run Python, before workers become it. Raises ServeError."""
+    if not user:
+        return
     try:
-        if user:
-            pwd.getpwnam(user)
+        entry = pwd.getpwnam(user)
     except KeyError:
         raise ServeError(
             f"there is no user {user}, whom vmail.toml names; create it (adduser --system --group {user}), "
             "or set site.user to another"
         ) from None
+    try:
+        if os.geteuid() == 0:
+            with acting_as((entry.pw_uid, entry.pw_gid)):
+                os.stat(os.__file__)
+    except PermissionError:
+        # What is loaded only when it is needed would be missing then, and nobody would think of this.
+        log.warning(
+            "%s cannot read %s: some mail would be deferred; install vmaild with a Python that all users can read",
+            user,
+            os.__file__,
+        )
 
 
 def pop3_service(layout: Layout, site: Site, directory: FileDirectory, shared: Shared, row: int) -> Pop3Service:
