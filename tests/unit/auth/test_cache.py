@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import time
 
 from vmaild.auth.cache import VerifiedPasswords
 
@@ -117,14 +116,3 @@ def test_nothing_that_it_holds_contains_or_tells_the_password() -> None:
     assert repr(verified) == "<VerifiedPasswords: 1 of at most 100000>"
     # What one process holds is of no use in another.
     assert verified._verified[VA, "bob"][0] != other._verified[VA, "bob"][0]
-
-
-def test_a_look_up_takes_microseconds() -> None:
-    verified = VerifiedPasswords()
-    for number in range(10_000):
-        verified.remember(VA, f"user{number}", b"password", OLD)
-    start = time.perf_counter()
-    for number in range(10_000):
-        assert verified.knows(VA, f"user{number}", b"password", OLD)
-    # Some 2 µs each; ten times that still is nothing beside a hash of 25 ms.
-    assert time.perf_counter() - start < 10_000 * 50e-6
