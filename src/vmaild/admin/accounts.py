@@ -31,6 +31,8 @@ from vmaild.store.messages import Mailbox
 NOLOGIN = "/usr/sbin/nologin"
 NO_PASSWORD = "!"  # noqa: S105  the mark of a locked account in shadow(5)
 _DAY = 86400
+_FIRST_ID = 60000
+"""User and group of accounts where mail is root's, as when something is tried out: none is ever root's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,12 +217,12 @@ def _too_many(view: View, domain: Domain) -> Iterator[str]:
 
 
 def mail_owner(view: View) -> tuple[int, int]:
-    """Whom mailboxes belong to."""
+    """Whom mailboxes belong to, as (user, group)."""
     try:
         found = os.stat(view.layout.spool)
     except FileNotFoundError as error:
         raise Refused(f"{view.layout.spool} does not exist", "lay everything out with 'vmail init'") from error
-    return found.st_uid, found.st_gid
+    return found.st_uid or _FIRST_ID, found.st_gid or _FIRST_ID
 
 
 def _lock(view: View, domain: Domain, login: str, locked: bool) -> list[FileEdit]:

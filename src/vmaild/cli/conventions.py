@@ -32,7 +32,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document inst
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Change nothing; print exactly what would change, files and mail routes.")
 ]
-Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; scripts need it with --delete-mail only.")]
 
 ArchiveMail = Annotated[
     bool, typer.Option("--archive-mail", help="Set the mail aside in .archive of the spool; this is the default.")

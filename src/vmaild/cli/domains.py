@@ -294,7 +294,7 @@ def remove(
     door, domain = open_door(root_of(context)), parse_domain(name)
     mail = mail_choice(archive=archive_mail, keep=keep_mail, delete=delete_mail)
     if not (yes or dry_run):
-        print_question(domains.remove_domain(door, domain, mail, dry_run=True), as_json=as_json)
+        print_question(domains.remove_domain(door, domain, mail, dry_run=True), mail=mail, as_json=as_json)
     plan = domains.remove_domain(door, domain, mail, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 

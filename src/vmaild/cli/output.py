@@ -1,8 +1,12 @@
-"""How answers look: a JSON document for scripts, or text and tables of at most 80 columns for people."""
+"""How answers look: a JSON document for scripts, or text and tables as wide as the terminal for people.
+
+Where there is no terminal nothing is folded, so that grep(1) finds an address or a path in one line.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vmaild.admin.plan import FileEdit, HomeEffect, MailEffect, Plan, RunProgram
+from vmaild.admin.plan import FileEdit, HomeEffect, Mail, MailEffect, Plan, RunProgram
 from vmaild.admin.refusal import Refused
 from vmaild.cli.conventions import is_interactive
 from vmaild.cli.text import safe, safe_lines
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
 
 SHOWN_ROUTES = 20
 """Rows of the table of addresses that go elsewhere; --json has all."""
+_UNFOLDED = 1 << 16
+"""Columns of what is no terminal."""
 
 
 def print_json(document: dict[str, object]) -> None:
@@ -34,7 +40,8 @@ def console(*, error: bool = False) -> Console:
     from rich.console import Console  # noqa: PLC0415  --json and errors need none of it
 
     stream = sys.stderr if error else sys.stdout
-    return Console(file=stream, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    width = None if stream.isatty() or "COLUMNS" in os.environ else _UNFOLDED
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False, soft_wrap=True)
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
@@ -101,10 +108,15 @@ def print_plan(plan: Plan, *, dry_run: bool, as_json: bool) -> None:
     _print_parts(plan, files=dry_run)
 
 
-def print_question(plan: Plan, *, as_json: bool) -> None:
-    """Show what is about to be removed and ask; raise Refused unless the answer is yes."""
+def print_question(plan: Plan, *, mail: Mail, as_json: bool) -> None:
+    """Show what is about to be removed and ask; raise Refused unless the answer is yes.
+
+    Scripts are asked nothing, as long as it can be undone.
+    """
     if as_json or not is_interactive():
-        raise Refused("nobody is there to confirm it", "add --yes, or --dry-run to see what would happen")
+        if mail is Mail.DELETE:
+            raise Refused("nobody is there to confirm it", "add --yes, or --dry-run to see what would happen")
+        return
     console().print(f"This will {safe(plan.summary)}:", style="bold")
     _print_parts(plan, files=False)
     if not typer.confirm("Go on?"):

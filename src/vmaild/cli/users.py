@@ -272,7 +272,7 @@ def remove(
     door, address = open_door(root_of(context)), parse_name(login)
     mail = mail_choice(archive=archive_mail, keep=keep_mail, delete=delete_mail)
     if not (yes or dry_run):
-        print_question(accounts.remove_user(door, address, mail, dry_run=True), as_json=as_json)
+        print_question(accounts.remove_user(door, address, mail, dry_run=True), mail=mail, as_json=as_json)
     plan = accounts.remove_user(door, address, mail, dry_run=dry_run)
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 

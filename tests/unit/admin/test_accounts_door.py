@@ -47,7 +47,7 @@ def test_a_new_account_has_a_line_in_both_files_and_a_mailbox(door: Door, layout
     assert plan.carried_out
     owner = os.stat(layout.spool)
     assert read(layout.passwd("va.toto.fr")).splitlines()[-1] == (
-        f"carol:x:{owner.st_uid}:{owner.st_gid}:Carol Dupont,,,,quota=50M:"
+        f"carol:x:{owner.st_uid or 60000}:{owner.st_gid or 60000}:Carol Dupont,,,,quota=50M:"
         "/vhome/va.toto.fr/carol:/usr/sbin/nologin"
     )
     assert verify(b"s3cret", password_of(door, CAROL).password)

@@ -27,13 +27,14 @@ CHANGES = [
     ("user", "add", "carol@va.toto.fr", "--no-password"),
     ("user", "set", "bob@va.toto.fr", "--quota", "1M", "--lock"),
     ("user", "passwd", "bob@va.toto.fr", "--password-stdin"),
-    ("user", "remove", "bob@va.toto.fr", "--yes"),
+    ("user", "remove", "bob@va.toto.fr"),
+    ("user", "remove", "bob@va.toto.fr", "--delete-mail", "--yes"),
     ("alias", "add", "sales@va.toto.fr", "bob", "nobody"),
     ("alias", "set", "team@va.example", "bob"),
     ("alias", "remove", "team@va.toto.fr"),
     ("domain", "add", "vx.toto.fr", "--alias", "vx.example", "--fallback", "@va.toto.fr"),
     ("domain", "set", "va.toto.fr", "--fallback", "bob", "--alias", ""),
-    ("domain", "remove", "va.toto.fr", "--yes"),
+    ("domain", "remove", "va.toto.fr"),
     ("admin", "grant", "bob@va.toto.fr", "va.toto.fr"),
 ]
 QUESTIONS = [
@@ -51,9 +52,9 @@ QUESTIONS = [
 REFUSALS = [
     (1, ("user", "show", "nobody@va.toto.fr")),
     (1, ("user", "add", "bob@va.toto.fr", "--no-password")),
-    (1, ("user", "remove", "bob@va.toto.fr")),
+    (1, ("user", "remove", "bob@va.toto.fr", "--delete-mail")),
     (1, ("domain", "add", "va.toto.fr")),
-    (1, ("domain", "remove", "va.toto.fr")),
+    (1, ("domain", "remove", "va.toto.fr", "--delete-mail")),
     (1, ("alias", "show", "nothing@va.toto.fr")),
     (1, ("admin", "revoke", "unix:carol", "va.toto.fr")),
     (1, ("check", "nowhere.example")),
@@ -133,8 +134,9 @@ def test_the_document_of_a_change_has_its_keys(vmail: Vmail, arguments: tuple[st
 
 @pytest.mark.parametrize("arguments", QUESTIONS, ids=name)
 def test_questions_are_answered_as_text_within_80_columns_and_as_one_document(
-    vmail: Vmail, arguments: tuple[str, ...]
+    vmail: Vmail, monkeypatch: pytest.MonkeyPatch, arguments: tuple[str, ...]
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     text, answered = vmail(*arguments), vmail(*arguments, "--json")
     assert (text.status, answered.status) == (0, 0)
     assert text.stdout
@@ -143,6 +145,17 @@ def test_questions_are_answered_as_text_within_80_columns_and_as_one_document(
     assert "\x1b" not in text.stdout
     tables = [line for line in text.stdout.splitlines() if "root/etc" not in line]
     assert max(map(len, tables), default=0) <= 80
+
+
+def test_a_pipe_gets_each_row_in_one_line(vmail: Vmail, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that grep finds it, however long the names are."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+    targets = [f"somebody.with.a.long.name.{number}@another.place.example" for number in range(9)]
+    vmail("alias", "add", "many@va.toto.fr", *targets, "nobody.at.all.of.that.name.anywhere")
+    (row,) = [line for line in vmail("alias", "list", "va.toto.fr").stdout.splitlines() if "many" in line]
+    assert ", ".join(targets) in row
+    lint = vmail("alias", "lint", "va.toto.fr").stdout.splitlines()
+    assert "  target 'nobody.at.all.of.that.name.anywhere' of alias 'many' leads nowhere" in lint
 
 
 @pytest.mark.parametrize(("status", "arguments"), REFUSALS, ids=str)

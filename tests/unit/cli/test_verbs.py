@@ -77,6 +77,14 @@ def test_removed_mail_is_said_to_be_archived_and_where(vmail: Vmail, layout: Lay
     assert os.path.isdir(mail[0]["where"])
 
 
+def test_no_account_is_that_of_root(vmail: Vmail, layout: Layout) -> None:
+    """Whoever reads the passwd file, Dovecot among others, goes by its numbers."""
+    owner = os.stat(layout.spool)
+    vmail("user", "add", "carol@va.toto.fr", "--no-password")
+    shown = vmail("user", "show", "carol@va.toto.fr", "--json").document
+    assert (shown["uid"], shown["gid"]) == (owner.st_uid or 60000, owner.st_gid or 60000)
+
+
 # -- domains
 
 
