@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pyroute2 import IPRoute
-
 from vmaild.core.evidence import Machine
 
 
@@ -13,6 +11,8 @@ def machine_evidence() -> Machine:
 
 
 def _addresses() -> frozenset[str]:
+    from pyroute2 import IPRoute  # noqa: PLC0415  a quarter of the start of every command
+
     found = set()
     try:
         with IPRoute() as kernel:

@@ -15,8 +15,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from typing import Any
 
-from pyroute2 import IPRoute, NetlinkError
-
 from vmaild.core.addresses import Host, HostAddress, Placed
 from vmaild.store.atomic import make_folders, write_atomically
 
@@ -92,6 +90,8 @@ def take_down(record: str, placed: Placed) -> None:
 @contextmanager
 def _netlink() -> Iterator[Any]:
     """A connection to the kernel, whose refusals are OSError, as those of system calls are."""
+    from pyroute2 import IPRoute, NetlinkError  # noqa: PLC0415  a quarter of the start of every command
+
     try:
         with IPRoute() as kernel:
             yield kernel
@@ -111,6 +111,8 @@ def _address(found: Any, names: dict[int, str]) -> HostAddress:  # noqa: ANN401 
 
 
 def _sources(kernel: Any) -> Iterator[str]:  # noqa: ANN401  likewise
+    from pyroute2 import NetlinkError  # noqa: PLC0415  see _netlink
+
     for version, destination in _ELSEWHERE.items():
         with suppress(NetlinkError):
             for route in kernel.route("get", dst=destination, family={4: 2, 6: 10}[version]):
@@ -127,6 +129,8 @@ def _index(kernel: Any, interface: str) -> int:  # noqa: ANN401  likewise
 
 
 def _add(kernel: Any, index: int, placed: Placed, flags: int) -> None:  # noqa: ANN401  likewise
+    from pyroute2 import NetlinkError  # noqa: PLC0415  see _netlink
+
     try:
         kernel.addr(
             "add",
@@ -141,6 +145,8 @@ def _add(kernel: Any, index: int, placed: Placed, flags: int) -> None:  # noqa: 
 
 
 def _delete(kernel: Any, index: int, placed: Placed) -> None:  # noqa: ANN401  likewise
+    from pyroute2 import NetlinkError  # noqa: PLC0415  see _netlink
+
     try:
         kernel.addr("del", index=index, address=placed.address, prefixlen=placed.prefix_length)
     except NetlinkError as error:
@@ -149,6 +155,8 @@ def _delete(kernel: Any, index: int, placed: Placed) -> None:  # noqa: ANN401  l
 
 
 def _restore(kernel: Any, index: int, found: Any) -> None:  # noqa: ANN401  likewise
+    from pyroute2 import NetlinkError  # noqa: PLC0415  see _netlink
+
     try:
         kernel.addr(
             "add",
