@@ -39,10 +39,10 @@ check: $(VENV)/dev
 	$(BIN)/lint-imports
 
 # The processes that tests start are measured, too: see tool.coverage in pyproject.toml. More at a time than there
-# are cores, since many wait for the time limits of a peer.
+# are cores, since many wait for the time limits of a peer. What pytest makes of a module is kept for the next run.
 pytest: $(VENV)/dev bytecode
 	@rm -rf .coverage && mkdir .coverage
-	@$(COVERAGE) run -m pytest -n 4 $(PYTEST_ARGS); status=$$?; \
+	@PYTHONDONTWRITEBYTECODE= $(COVERAGE) run -m pytest -n 4 $(PYTEST_ARGS); status=$$?; \
 	$(COVERAGE) combine --quiet && \
 	$(COVERAGE) report >.coverage/report.txt && \
 	$(COVERAGE) json --quiet -o - | $(BIN)/python tools/coverage_floor.py 85 60 && \
