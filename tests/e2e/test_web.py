@@ -116,6 +116,26 @@ def test_fifty_editors_at_the_same_time_lose_nothing(web: Served) -> None:
     assert all(f"editor{number}:" in passwd and f"list{number}:" in aliases for number in range(50))
 
 
+def test_who_guesses_passwords_holds_up_nobody_else(web: Served) -> None:
+    """Wrong logins wait, longer and longer; meanwhile the pages answer everybody."""
+    base = f"http://127.0.0.1:{web.root.web}"
+    guess = {
+        "login": "carol@vb.toto.fr",
+        "old": "wrong",
+        "new": "purple walrus lamps",
+        "again": "purple walrus lamps",
+    }
+    with ThreadPoolExecutor(40) as pool:
+        guesses = [pool.submit(change_password, base, "", **guess) for _ in range(40)]
+        for _ in moments("no guess was answered"):
+            if any(each.done() for each in guesses):
+                break
+        assert httpx.get(f"{base}/login", timeout=30).status_code == 200
+        waiting = sum(not each.done() for each in guesses)
+    assert waiting > 10, "the page came while they waited"
+    assert {each.result().status_code for each in guesses} <= {409, 401, 403, 429}
+
+
 def test_the_web_has_no_files_and_comes_back_when_it_dies(web: Served) -> None:
     base = f"http://127.0.0.1:{web.root.web}"
     assert httpx.get(f"{base}/login", timeout=30).is_success

@@ -36,6 +36,9 @@ LENGTH = struct.Struct("!I")
 MAX_REQUEST = 16 << 20
 """Octets."""
 _THREADS = 16
+_WAITING = 256
+"""Threads for passwords and codes, which wait where there were wrong ones: they must hold up nobody else."""
+_MAY_WAIT = {"login", "login.code", "password.change", "session.confirm"}
 
 
 def make_desk(layout: Layout, site: Site, failures: Slots) -> Desk:
@@ -55,10 +58,12 @@ def run(channel: socket.socket, web: int, desk: Desk) -> None:
     """Answer requests of the process `web` until it has closed the channel; SIGTERM is its business."""
     signal.signal(signal.SIGTERM, lambda *_: os.kill(web, signal.SIGTERM))
     writing = threading.Lock()
-    with ThreadPoolExecutor(_THREADS, "keeper") as pool, suppress(EOFError, OSError):
+    pool, waiting = ThreadPoolExecutor(_THREADS, "keeper"), ThreadPoolExecutor(_WAITING, "keeper-login")
+    with pool, waiting, suppress(EOFError, OSError):
         while True:
             number, document = receive(channel)
-            pool.submit(_answer, channel, writing, desk, number, document)
+            chosen = waiting if isinstance(document, dict) and document.get("verb") in _MAY_WAIT else pool
+            chosen.submit(_answer, channel, writing, desk, number, document)
 
 
 def _answer(channel: socket.socket, writing: threading.Lock, desk: Desk, number: int, document: Any) -> None:  # noqa: ANN401

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse, Response
+from fastapi.responses import Response
 from starlette.exceptions import HTTPException
 
 from vmaild import __version__
@@ -23,6 +23,7 @@ from vmaild.web import (
     pages_owner,
     pages_site,
 )
+from vmaild.web.bounds import Bounds
 from vmaild.web.desk import Ask, Refusal, SecondFactorFirst, SignedOut
 from vmaild.web.visit import Site, Visit
 
@@ -70,6 +71,8 @@ def create_app(ask: Ask, *, proxies: tuple[str, ...] = (), secure: bool = False)
     app.add_exception_handler(RequestValidationError, _misunderstood)
     app.add_exception_handler(500, _broken)
 
+    app.add_middleware(Bounds)
+
     @app.middleware("http")
     async def headers(request: Request, go_on: Callable[[Request], Awaitable[Response]]) -> Response:
         response = await go_on(request)
@@ -99,18 +102,32 @@ async def _refused(request: Request, error: Exception) -> Response:
         return visit.go("/login")
     if isinstance(error, SecondFactorFirst):
         return visit.go("/account/second-factor")
-    return visit.page("refused.html", error.status, problem=error.problem, remedy=error.remedy)
+    problem, remedy = visit._(error.problem), visit._(error.remedy) if error.remedy else ""
+    return visit.page("refused.html", error.status, problem=problem, remedy=remedy)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     if request.url.path.startswith("/api/"):
-        return api.problem(Refusal(str(error.detail), "see /api/v1/openapi.json", error.status_code))
-    visit = Visit(request)
-    problem = visit._("This page does not exist.") if error.status_code == 404 else str(error.detail)
-    if isinstance(error, SecondFactorFirst):
-        return visit.go("/account/second-factor")
-    return visit.page("refused.html", error.status_code, problem=problem, remedy="")
+        refusal = Refusal(str(error.detail), "see /api/v1/openapi.json", error.status_code)
+        answer = api.problem(refusal)
+    else:
+        visit = Visit(request)
+        problem = _in_words(visit, error.status_code)
+        answer = visit.page("refused.html", error.status_code, problem=problem, remedy="")
+    answer.headers.update(error.headers or {})  # with 405: what is allowed
+    return answer
+
+
+def _in_words(visit: Visit, status: int) -> str:
+    match status:
+        case 404:
+            return visit._("This page does not exist.")
+        case 405:
+            return visit._("This page cannot be asked for in this way.")
+        case 413:
+            return visit._("This is too large.")
+    return visit._("This request cannot be understood.")
 
 
 async def _misunderstood(request: Request, error: Exception) -> Response:
@@ -121,6 +138,9 @@ async def _misunderstood(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    return JSONResponse(
-        {"title": "this cannot be done now", "status": 500}, 500, media_type="application/problem+json"
-    )
+    """What nobody foresaw; the traceback goes to the log only."""
+    refusal = Refusal("this cannot be done now", "try again later", 500)
+    answer = await _refused(request, refusal)
+    for name, value in HEADERS.items():  # this comes from outside of the middleware
+        answer.headers.setdefault(name, value)
+    return answer

@@ -79,6 +79,13 @@ def _signed_in(visit: Visit, signed_in: dict[str, Any]) -> Response:
     return response
 
 
+@router.get("/logout")
+@router.get("/language")
+async def back_to_start(request: Request) -> Response:
+    """Whoever loads again what was an answer to a form."""
+    return Visit(request).go("/")
+
+
 @router.post("/logout")
 async def log_out(request: Request) -> Response:
     """Sign out."""
@@ -171,7 +178,7 @@ async def thunderbird(request: Request, emailaddress: str = "") -> Response:
 async def outlook(request: Request) -> Response:
     """Settings for Outlook (MS-OXDSCLI, the POX response for POP3)."""
     visit = Visit(request)
-    body = (await request.body())[:65536].decode("utf-8", "replace")
+    body = (await request.body()).decode("utf-8", "replace")
     address = body.partition("<EMailAddress>")[2].partition("</EMailAddress>")[0].strip()
     found = await settings_of(visit, address)
     if found is None or not found["pop3"]:

@@ -38,6 +38,16 @@ async def account(request: Request) -> Response:
     return await _page(Visit(request))
 
 
+# Whoever loads again what was an answer to a form, or chooses a language there.
+@router.get("/account/password")
+@router.get("/account/vacation")
+@router.get("/account/forward")
+@router.get("/account/sessions")
+async def back_to_account(request: Request) -> Response:
+    """On to the page where these forms are."""
+    return Visit(request).go("/account")
+
+
 @router.post("/account/password")
 async def password(request: Request) -> Response:
     """A new password; the old one is asked for."""

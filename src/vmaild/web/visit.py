@@ -63,7 +63,7 @@ class Visit:
             (headers.get("x-forwarded-for", "").rpartition(",")[2].strip() if proxied else "") or peer
         )
         forwarded = headers.get("x-forwarded-host", "") if proxied else ""
-        self.host = (urlsplit(f"//{forwarded or headers.get('host', '')}").hostname or "").lower()
+        self.host = _split(f"//{forwarded or headers.get('host', '')}")[1]
         self.origin_host = forwarded or headers.get("host", "")
         scheme = headers.get("x-forwarded-proto", "") if proxied else ""
         self.secure = (scheme or request.url.scheme) == "https"
@@ -119,7 +119,7 @@ class Visit:
         async with self.request.form() as sent:
             fields = {name: await _text(value) for name, value in sent.items()}
         origin = self.request.headers.get("origin", "")
-        foreign = origin not in {"", "null"} and urlsplit(origin).netloc != self.origin_host
+        foreign = origin not in {"", "null"} and _split(origin)[0] != self.origin_host
         if foreign or not hmac.compare_digest(fields.pop("form", "").encode(), self._form_token().encode()):
             raise Refusal(self._("This form has expired."), self._("Load the page again, then send it."), 403)
         return fields
@@ -137,6 +137,7 @@ class Visit:
             language=self.language,
             languages=LANGUAGES,
             path=self.request.url.path,
+            asked=self._asked(),
             message=unquote(self.request.cookies.get(MESSAGE, "")),
             version=__version__,
             size=size,
@@ -149,6 +150,11 @@ class Visit:
         if self.request.cookies.get(FORM) != self.form_cookie:
             self.set_cookie(response, FORM, self.form_cookie)
         return response
+
+    def _asked(self) -> str:
+        """Where whoever chooses another language comes back to."""
+        url = self.request.url
+        return f"{url.path}?{url.query}" if url.query and self.request.method == "GET" else url.path
 
     def go(self, path: str, message: str = "") -> Response:
         """On to another page, with a word about what was done."""
@@ -184,6 +190,15 @@ def size(number: int | None) -> str:
             return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
         value /= 1024
     return str(number)
+
+
+def _split(url: str) -> tuple[str, str]:
+    """The authority of a URL, and the host in it; empty where a stranger sent what is none."""
+    try:
+        parts = urlsplit(url)
+        return parts.netloc, (parts.hostname or "").lower()
+    except ValueError:
+        return "", ""
 
 
 def _plain(address: str) -> str:
