@@ -135,7 +135,7 @@ def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool
         if len(name) > _LONGEST_NAME:
             raise Misused(f"{name} is too long to name files after it", "choose a shorter name")
         chosen = _with_addresses(view, name, settings)
-        _check_free(view, name, chosen, new=True)
+        check_free(view, name, chosen, new=True)
         steps: list[Step] = []
         warnings = []
         for path in (view.aliases_path(name), view.shadow_path(name), view.passwd_path(name)):
@@ -144,7 +144,7 @@ def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool
             else:
                 warnings.append(f"{path} is there already and comes into force")
         steps += edited_definition(view, name, _values(chosen)) or [FileEdit(definition, None, b"")]
-        return Draft(f"add domain {name}", steps, warnings, partial(_new_faults, name))
+        return Draft(f"add domain {name}", steps, warnings, partial(new_faults, name))
 
     return door.change(Change("domain add", name, name, Action.DEFINITION, draft, names=True), dry_run=dry_run)
 
@@ -157,9 +157,9 @@ def set_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool
     def draft(view: View) -> Draft:
         domain_itself(view, name)
         chosen = _with_addresses(view, name, settings)
-        _check_free(view, name, chosen)
+        check_free(view, name, chosen)
         edits = edited_definition(view, name, _values(chosen))
-        return Draft(f"change domain {name}", edits, inspect=partial(_new_faults, name))
+        return Draft(f"change domain {name}", edits, inspect=partial(new_faults, name))
 
     return door.change(Change("domain set", name, name, Action.DEFINITION, draft, names=True), dry_run=dry_run)
 
@@ -247,7 +247,7 @@ def _size(text: str) -> str:
     return render_size(size) if size else ""
 
 
-def _check_free(view: View, name: str, settings: DomainSettings, *, new: bool = False) -> None:
+def check_free(view: View, name: str, settings: DomainSettings, *, new: bool = False) -> None:
     """Names and addresses belong to one domain each. Raises Refused."""
     aliases = _each(settings.aliases, parse_domain_name) or []
     addresses = _each(settings.addresses, parse_service_address) or []
@@ -274,7 +274,7 @@ def _check_free(view: View, name: str, settings: DomainSettings, *, new: bool = 
                 )
 
 
-def _new_faults(name: str, after: View) -> Iterator[str]:
+def new_faults(name: str, after: View) -> Iterator[str]:
     """What would be wrong with the domain afterwards."""
     domain = after.domain(name)
     for path in map(after.layout.path, domain.definition.alias_files):

@@ -65,6 +65,8 @@ class Change:
     """The account whose owner may do it without any other right."""
     names: bool = False
     """Whether names, domain aliases or service addresses may change, which other domains must not have too."""
+    only_reads: bool = False
+    """Whether nothing of the domain itself changes, so that others may change it meanwhile."""
 
 
 class Door:
@@ -116,8 +118,7 @@ class Door:
                 return self._plan(view, change)
             found = view.find(change.domain) if change.action not in _OF_THE_SITE else None
             name = found.name if found else change.domain
-            locks = [SITE_LOCK] if change.names or not name else []
-            with self._locked([*locks, f"domain.{name}"] if name else locks, name):
+            with self._locked(_locks(change, name), name):
                 # What was read before the lock may be out of date by now.
                 view = self.view()
                 self._permit_change(view, change)
@@ -217,6 +218,13 @@ class Door:
                         "run it again when that has ended",
                     ) from timeout
             yield
+
+
+def _locks(change: Change, name: str) -> list[str]:
+    if change.only_reads:
+        return [f"backup.{name}"]
+    site = [SITE_LOCK] if change.names or not name else []
+    return [*site, f"domain.{name}"] if name else site
 
 
 SITE_LOCK = "site"

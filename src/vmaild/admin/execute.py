@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from vmaild.admin.plan import (
     AddressEffect,
+    Deed,
     FileEdit,
     FolderMode,
     HomeEffect,
@@ -53,6 +54,8 @@ def carry_out(step: Step, messages: MessageStore) -> Step:
             send()
         case AddressEffect():
             _place(step)
+        case Deed(do=do):
+            do()
         case _:
             pass
     return step

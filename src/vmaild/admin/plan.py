@@ -125,6 +125,19 @@ class UpdateZone:
 
 
 @dataclass(frozen=True, slots=True)
+class Deed:
+    """Something else that is done, such as packing a backup."""
+
+    text: str
+    """What was done, or would be."""
+    do: Callable[[], None] = field(repr=False, compare=False)
+    """Raises Refused, OSError, StoreError."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True)
 class AddressEffect:
     """A service address that comes up on this machine, or is taken away."""
 
@@ -155,7 +168,7 @@ class FolderMode:
         return f"{self.path} changed from mode {self.before:04o} to {self.mode:04o}"
 
 
-Step = FileEdit | MailEffect | HomeEffect | RunProgram | FolderMode | UpdateZone | AddressEffect
+Step = FileEdit | MailEffect | HomeEffect | RunProgram | FolderMode | UpdateZone | AddressEffect | Deed
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +208,7 @@ class Plan:
         return tuple(step for step in self.steps if isinstance(step, FileEdit))
 
     @property
-    def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram | AddressEffect | FolderMode, ...]:
+    def effects(self) -> tuple[MailEffect | HomeEffect | RunProgram | AddressEffect | FolderMode | Deed, ...]:
         """What becomes of stored mail, homes and addresses, and programs that are run."""
         return tuple(step for step in self.steps if not isinstance(step, FileEdit | UpdateZone))
 

@@ -11,6 +11,7 @@ from vmaild.cli import (
     addresses,
     admins,
     aliases,
+    backups,
     check,
     dns,
     domains,
@@ -77,6 +78,7 @@ _GROUPS = {
     "mta": mta.app,
     "dns": dns.app,
     "address": addresses.app,
+    "backup": backups.app,
     "token": tokens.app,
 }
 users.app.verb("vacation", epilog=owners.VACATION_EXAMPLES)(owners.vacation)

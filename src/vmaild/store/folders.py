@@ -44,7 +44,7 @@ def folder_for(path: str, detail: str, *, create: bool) -> str:
             return f"{path}/{entry}"
     if not create or len(folders) >= MAX_FOLDERS:
         return path
-    _create(folder)
+    create_folder(folder)
     return folder
 
 
@@ -58,8 +58,8 @@ def folder_name(detail: str) -> str:
     return "" if name in _RESERVED else _modified_utf7(name)
 
 
-def _create(folder: str) -> None:
-    """Make a folder, durably; `tmp` comes last, as in maildir.create_maildir."""
+def create_folder(folder: str) -> None:
+    """Make a folder, durably; `tmp` comes last, as in maildir.create_maildir. Raises OSError."""
     make_folders(f"{folder}/cur", 0o700)
     make_folders(f"{folder}/new", 0o700)
     try:

@@ -97,6 +97,11 @@ class Layout:
         """Copies of the definitions as they were last understood."""
         return self.path("/var/lib/vmail/last-good")
 
+    @property
+    def backups(self) -> str:
+        """The folder of the backups of domains; root's own, as whatever is in it can be put into force."""
+        return self.path("/var/backups/vmail")
+
     def published(self, domain: str) -> str:
         """Which records of a domain dynamic updates have put into DNS."""
         return self.path(f"/var/lib/vmail/published/{domain}")

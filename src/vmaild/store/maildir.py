@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from vmaild.store.atomic import NEW_FILE, fsync_folder, inherit_owner, make_folders
 from vmaild.store.content import Content, bare_line_feeds
@@ -22,6 +23,9 @@ from vmaild.store.messages import FREELY, Mailbox, Once, Parcel, StoreFailed, Te
 from vmaild.store.quota import counted, measure
 from vmaild.store.syncs import Delivery, Syncs, results_of
 from vmaild.store.unanswered import Unanswered
+
+if TYPE_CHECKING:
+    from vmaild.store.copies import Copies, Stored
 
 CACHED_MESSAGES = 200_000
 """Messages in all snapshots that a process keeps for the next poll: some 250 bytes each."""
@@ -141,6 +145,33 @@ class MaildirStore:
         """See messages.MessageStore."""
         self._discard(self._domain_path(domain))
 
+    def logins(self, domain: str) -> list[str]:
+        """See messages.MessageStore."""
+        with _failing(f"cannot list the mailboxes of {domain}"):
+            return self._copies.logins(self._domain_path(domain))
+
+    def copies(self, mailbox: Mailbox) -> Iterator[Stored]:
+        """See messages.MessageStore."""
+        with _failing(f"cannot read the mailbox of {mailbox}"):
+            yield from self._copies.messages(self._path(mailbox))
+
+    def missing(self, mailbox: Mailbox, messages: Iterable[Stored]) -> int:
+        """See messages.MessageStore."""
+        with _failing(f"cannot read the mailbox of {mailbox}"):
+            return self._copies.missing(self._path(mailbox), messages)
+
+    def put_back(self, mailbox: Mailbox, messages: Iterable[Stored]) -> int:
+        """See messages.MessageStore."""
+        self.create(mailbox)
+        with _failing(f"cannot put messages back for {mailbox}"):
+            return self._copies.put_back(self._path(mailbox), messages)
+
+    @property
+    def _copies(self) -> Copies:
+        from vmaild.store.copies import Copies  # noqa: PLC0415  seldom needed, and vdeliver has to start fast
+
+        return Copies(self._spool)
+
     def _domain_path(self, domain: str) -> str:
         if domain.startswith("."):
             raise StoreFailed(f"{domain!r} cannot name a domain")
@@ -188,6 +219,14 @@ class MaildirStore:
                 rmtree(gone)
         except OSError as error:
             raise store_failure(f"cannot remove {gone}", error) from error
+
+
+@contextmanager
+def _failing(doing: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise store_failure(doing, error) from error
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ call may block and may come from any thread.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
@@ -16,6 +16,7 @@ from vmaild.core.directory import Quota
 
 if TYPE_CHECKING:
     from vmaild.store.content import Content
+    from vmaild.store.copies import Stored
 
 
 class StoreError(Exception):
@@ -220,4 +221,23 @@ class MessageStore(Protocol):
 
     def remove_domain(self, domain: str) -> None:
         """Remove all mailboxes of a domain for good; see `remove`."""
+        ...
+
+    def logins(self, domain: str) -> list[str]:
+        """The logins that have a mailbox in a domain, sorted. Raises StoreFailed."""
+        ...
+
+    def copies(self, mailbox: Mailbox) -> Iterator[Stored]:
+        """Every message of a mailbox, its folders included, to be kept elsewhere. Raises StoreFailed."""
+        ...
+
+    def missing(self, mailbox: Mailbox, messages: Iterable[Stored]) -> int:
+        """How many of these messages `put_back` would put there. Raises StoreFailed."""
+        ...
+
+    def put_back(self, mailbox: Mailbox, messages: Iterable[Stored]) -> int:
+        """Put those messages there that are missing, durably, and return how many; none is changed or removed.
+
+        Their quota is not asked: they were there before. Raises StoreFull, StoreFailed.
+        """
         ...

@@ -251,7 +251,13 @@ def test_every_verb_explains_itself_with_an_example(vmail: Vmail, words: tuple[s
     assert ("--json" in ran.stdout) or words == ("serve",)
     changes = words[-1] in {"add", "set", "remove", "passwd", "grant", "revoke", "init", "install", "tables"}
     changes = changes or words[-1] in {"vacation", "forward", "apply", "second-factor", "import"}
-    changes = changes or words in {("check",), ("dns", "export"), ("dns", "update")}
+    changes = changes or words in {
+        ("check",),
+        ("dns", "export"),
+        ("dns", "update"),
+        ("backup", "make"),
+        ("backup", "restore"),
+    }
     assert ("--dry-run" in ran.stdout) is changes
 
 
