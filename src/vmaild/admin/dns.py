@@ -42,19 +42,27 @@ def plan_of(door: Door, name: str) -> DnsPlan:
     return plan_for(view, domain.definition)
 
 
-def zones_of(door: Door, name: str) -> dict[str, str]:
-    """Whole zones for a domain, its domain aliases and, in zones of /24 and /64, its addresses. Raises Refused."""
-    view, domain = door.see(name)
-    definition, dns = domain.definition, view.site.dns
-    plan = plan_for(view, definition)
-    servers = dns.name_servers or (dns.primary or mail_host_of(definition),)
-    if dns.primary:
-        servers = tuple(dict.fromkeys((dns.primary, *servers)))
-    origins = dict.fromkeys([definition.name, *definition.aliases, *(map(reverse_zone, _pointers(plan.wanted)))])
-    serial = _today() * 100
+def zones_of(door: Door, *names: str) -> dict[str, str]:
+    """Whole zones for domains, their aliases and, in zones of /24 and /64, their addresses. Raises Refused.
+
+    The mail host of the first domain that a zone is for is its name server, where the settings name none.
+    """
+    wanted: list[Wanted] = []
+    servers: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        view, domain = door.see(name)
+        definition, dns = domain.definition, view.site.dns
+        plan = plan_for(view, definition)
+        wanted += plan.wanted
+        named = dns.name_servers or (dns.primary or mail_host_of(definition),)
+        if dns.primary:
+            named = tuple(dict.fromkeys((dns.primary, *named)))
+        for origin in (definition.name, *definition.aliases, *map(reverse_zone, _pointers(plan.wanted))):
+            servers.setdefault(origin, named)
+    serial, records, origins = _today() * 100, tuple(dict.fromkeys(wanted)), [*servers]
     return {
-        origin: zone_text(origin, records_for(origin, plan.wanted, [*origins]), servers, serial, dns.ttl)
-        for origin in origins
+        origin: zone_text(origin, records_for(origin, records, origins), named, serial, door.site.dns.ttl)
+        for origin, named in servers.items()
     }
 
 

@@ -17,6 +17,7 @@ from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.execute import archive_stamp
 from vmaild.admin.leftovers import factor_of, fresh_path, of_domain
 from vmaild.admin.lint import fallback_fault
+from vmaild.admin.names import parse_domain
 from vmaild.admin.plan import FileEdit, Mail, Plan, Step
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.admin.view import View
@@ -96,6 +97,16 @@ def domain_records(door: Door, names: Iterable[str]) -> list[DomainRecord]:
     """These of them, as list_domains has them."""
     view = door.view()
     return [record for record in map(partial(_record_seen, door, view), names) if record is not None]
+
+
+def chosen(door: Door, name: str | None) -> list[str]:
+    """One domain by name; or all that the actor may see and that can be read, by their canonical names.
+
+    Raises Refused.
+    """
+    if name is not None:
+        return [parse_domain(name)]
+    return [record.name for record in list_domains(door) if record.definition is not None]
 
 
 def show_domain(door: Door, domain_name: str) -> DomainRecord:

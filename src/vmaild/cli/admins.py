@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from vmaild.admin import coadministrators, second_factor
+from vmaild.admin.domains import chosen
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain
-from vmaild.cli.conventions import DryRun, Json, Verbs, examples, root_of
+from vmaild.cli.conventions import DryRun, Json, Verbs, Which, examples, root_of
 from vmaild.cli.output import print_json, print_plan
 from vmaild.cli.text import safe
 from vmaild.core.permissions import Right
@@ -64,17 +65,22 @@ def revoke(
 
 
 @app.verb("list", epilog=examples("vmail admin list va.toto.fr"))
-def list_(context: typer.Context, domain: Domain, as_json: Json = False) -> None:
-    """List the co-administrators of a domain."""
-    admins = coadministrators.list_rights(open_door(root_of(context)), parse_domain(domain))
+def list_(context: typer.Context, domain: Which = None, as_json: Json = False) -> None:
+    """List the co-administrators of a domain, or of all."""
+    door = open_door(root_of(context))
+    found = {name: coadministrators.list_rights(door, name) for name in chosen(door, domain)}
     if as_json:
-        print_json({"domain": parse_domain(domain), "admins": list(admins), "rights": admins})
+        documents: list[dict[str, object]] = [
+            {"domain": name, "admins": list(each), "rights": each} for name, each in found.items()
+        ]
+        print_json(documents[0] if domain else {"domains": documents})
         return
-    for admin, rights in admins.items():
-        limited = "" if len(rights) == len(Right) else f": {', '.join(rights)}"
-        print(safe(admin) + limited)
-    if not admins:
-        print(f"{domain} has no co-administrators.")
+    for name, admins in found.items():
+        for admin, rights in admins.items():
+            limited = "" if len(rights) == len(Right) else f": {', '.join(rights)}"
+            print(("" if domain else f"{name}  ") + safe(admin) + limited)
+    if not any(found.values()):
+        print(f"{domain} has no co-administrators." if domain else "There are no co-administrators.")
 
 
 @app.verb(

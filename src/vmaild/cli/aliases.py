@@ -6,11 +6,13 @@ from typing import Annotated
 
 import typer
 
+from vmaild.address import Address
 from vmaild.admin import aliases
 from vmaild.admin.checks import lint_aliases
+from vmaild.admin.domains import chosen
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain, parse_name
-from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, examples, root_of
+from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, Which, examples, root_of
 from vmaild.cli.output import console, place, print_json, print_plan, print_table
 from vmaild.cli.text import safe
 from vmaild.core.directory import Source
@@ -70,19 +72,14 @@ def show(context: typer.Context, name: Name, as_json: Json = False) -> None:
 
 
 @app.verb("list", epilog=examples("vmail alias list va.toto.fr"))
-def list_(
-    context: typer.Context,
-    domain: Annotated[
-        str, typer.Argument(metavar="DOMAIN", help="Its name or a domain alias.", show_default=False)
-    ],
-    as_json: Json = False,
-) -> None:
-    """List the aliases of a domain, from all its alias files."""
-    records = aliases.list_aliases(open_door(root_of(context)), parse_domain(domain))
+def list_(context: typer.Context, domain: Which = None, as_json: Json = False) -> None:
+    """List the aliases of a domain, or of all, from all their alias files."""
+    door = open_door(root_of(context))
+    records = [record for name in chosen(door, domain) for record in aliases.list_aliases(door, name)]
     if not records and not as_json:
-        print(f"{domain} has no aliases.")
+        print(f"{domain} has no aliases." if domain else "There are no aliases.")
         return
-    _print(records, as_json=as_json)
+    _print(records, as_json=as_json, with_domain=domain is None)
 
 
 @app.verb(epilog=examples("vmail alias lint va.toto.fr", "vmail alias lint --json"))
@@ -122,14 +119,15 @@ def _finding(finding: Finding) -> dict[str, object]:
     }
 
 
-def _print(records: list[aliases.AliasRecord], *, as_json: bool) -> None:
+def _print(records: list[aliases.AliasRecord], *, as_json: bool, with_domain: bool = False) -> None:
     if as_json:
         print_json({"aliases": [_document(record) for record in records]})
         return
-    rows = [
-        (record.entry.name, ", ".join(record.entry.targets), f"{record.entry.source}{_remark(record)}")
-        for record in records
-    ]
+    rows = []
+    for record in records:
+        entry = record.entry
+        name = str(Address(entry.name, record.domain)) if with_domain else entry.name
+        rows.append((name, ", ".join(entry.targets), f"{entry.source}{_remark(record)}"))
     print_table(("alias", "targets", "written in"), rows)
 
 

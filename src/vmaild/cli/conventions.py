@@ -41,6 +41,12 @@ KeepMail = Annotated[bool, typer.Option("--keep-mail", help="Leave the mail wher
 DeleteMail = Annotated[bool, typer.Option("--delete-mail", help="Delete the mail for good.")]
 
 
+Which = Annotated[
+    str | None,
+    typer.Argument(metavar="[DOMAIN]", help="Its name or a domain alias; left away: all.", show_default=False),
+]
+
+
 def examples(*commands: str) -> str:
     r"""The end of a help text; the `\b` keeps its lines apart."""
     return "\b\nExamples:\n" + "\n".join(f"  {command}" for command in commands)

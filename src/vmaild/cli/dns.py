@@ -9,10 +9,11 @@ import typer
 from vmaild.admin import dns as room
 from vmaild.admin.dns_export import export_octodns
 from vmaild.admin.dns_update import update_dns
+from vmaild.admin.domains import chosen
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
-from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, examples, root_of
+from vmaild.cli.conventions import REFUSED, DryRun, Json, Verbs, Which, examples, root_of
 from vmaild.cli.output import console, plan_document, print_json, print_plan, print_table
 from vmaild.cli.text import safe
 from vmaild.core.dns_plan import Need
@@ -26,7 +27,7 @@ Domain = Annotated[str, typer.Argument(metavar="DOMAIN", help="Its name or a dom
 @app.verb(epilog=examples("vmail dns show va.toto.fr", "vmail dns show va.toto.fr --resolver 192.0.2.53 --json"))
 def show(
     context: typer.Context,
-    domain: Domain,
+    domain: Which = None,
     resolver: Annotated[
         str, typer.Option(metavar="HOST[:PORT]", help="Whom to ask; left away: [dns] resolver, or the system's.")
     ] = "",
@@ -36,35 +37,37 @@ def show(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Print the records of a domain, and whether DNS has them now.
+    """Print the records of a domain, or of all, and whether DNS has them now.
 
     Exit status 1 when a required record is missing or different.
     """
     door = open_door(root_of(context))
-    plan = room.plan_of(door, parse_domain(domain))
+    plans = [room.plan_of(door, name) for name in chosen(door, domain)]
     seen: list[Seen] = []
     if not offline:
+        records = dict.fromkeys(wanted.record for plan in plans for wanted in plan.wanted)
         try:
-            seen = look(
-                [wanted.record for wanted in plan.wanted], make_resolver(resolver or door.site.dns.resolver)
-            )
+            seen = look([*records], make_resolver(resolver or door.site.dns.resolver))
         except ValueError as error:
             raise Misused(str(error), "give --resolver HOST[:PORT], or --offline") from error
     if as_json:
-        print_json(_document(plan, seen))
-    elif as_text:
-        _print_text(plan, seen)
-    else:
-        _print(plan, seen)
+        documents = [_document(plan, seen) for plan in plans]
+        print_json(documents[0] if domain else {"domains": documents})
+    for plan in () if as_json else plans:
+        if as_text:
+            _print_text(plan, seen)
+        else:
+            _print(plan, seen)
     wrong = {each.record for each in seen if each.state in (State.MISSING, State.DIFFERENT)}
-    if any(wanted.need is Need.REQUIRED and wanted.record in wrong for wanted in plan.wanted):
+    if any(wanted.need is Need.REQUIRED and wanted.record in wrong for plan in plans for wanted in plan.wanted):
         raise typer.Exit(REFUSED)
 
 
 @app.verb(epilog=examples("vmail dns zone va.toto.fr", "vmail dns zone va.toto.fr --json"))
-def zone(context: typer.Context, domain: Domain, as_json: Json = False) -> None:
-    """Print whole zone files for a domain: one for each of its names and for each network of its addresses."""
-    zones = room.zones_of(open_door(root_of(context)), parse_domain(domain))
+def zone(context: typer.Context, domain: Which = None, as_json: Json = False) -> None:
+    """Print whole zone files for a domain, or for all: one for each name and for each network of addresses."""
+    door = open_door(root_of(context))
+    zones = room.zones_of(door, *chosen(door, domain))
     if as_json:
         print_json({"zones": dict(zones)})
         return
@@ -80,7 +83,7 @@ def zone(context: typer.Context, domain: Domain, as_json: Json = False) -> None:
 )
 def apply(
     context: typer.Context,
-    domain: Domain,
+    domain: Which = None,
     zone_file: Annotated[
         list[str] | None,
         typer.Option(metavar="ZONE=PATH", help="A zone and its file; left away: all that named.conf says."),
@@ -88,7 +91,7 @@ def apply(
     dry_run: DryRun = False,
     as_json: Json = False,
 ) -> None:
-    """Write the records of a domain into the zone files of BIND, forward and reverse.
+    """Write the records of a domain, or of all in turn, into the zone files of BIND, forward and reverse.
 
     They stand in a marked block; of the rest of a file only the serial is changed. A record that contradicts one
     written by hand is left away, with a warning. A domain that is no longer defined loses its records. A copy of
@@ -96,8 +99,12 @@ def apply(
     """
     files = dict(map(room.parse_zone_file, zone_file or ()))
     door = open_door(root_of(context))
-    plan = room.apply_dns(door, parse_domain(domain), files, dry_run=dry_run)
-    print_plan(plan, dry_run=dry_run, as_json=as_json)
+    plans = [room.apply_dns(door, name, files, dry_run=dry_run) for name in chosen(door, domain)]
+    if as_json and domain is None:
+        print_json({"domains": [plan_document(plan, dry_run=dry_run) for plan in plans]})
+        return
+    for plan in plans:
+        print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
 @app.verb(

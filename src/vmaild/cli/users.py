@@ -12,6 +12,7 @@ import typer
 
 from vmaild.admin import accounts
 from vmaild.admin.account_import import Looked, carry_out, preview
+from vmaild.admin.domains import chosen
 from vmaild.admin.door import open_door
 from vmaild.admin.names import parse_domain, parse_name
 from vmaild.admin.plan import Plan
@@ -25,6 +26,7 @@ from vmaild.cli.conventions import (
     Json,
     KeepMail,
     Verbs,
+    Which,
     Yes,
     examples,
     is_interactive,
@@ -223,24 +225,19 @@ def show(context: typer.Context, login: Login, as_json: Json = False) -> None:
 
 
 @app.verb("list", epilog=examples("vmail user list va.toto.fr", "vmail user list va.toto.fr --json"))
-def list_(
-    context: typer.Context,
-    domain: Annotated[
-        str, typer.Argument(metavar="DOMAIN", help="Its name or a domain alias.", show_default=False)
-    ],
-    as_json: Json = False,
-) -> None:
-    """List the accounts of a domain."""
-    records = list_users(open_door(root_of(context)), parse_domain(domain))
+def list_(context: typer.Context, domain: Which = None, as_json: Json = False) -> None:
+    """List the accounts of a domain, or of all."""
+    door = open_door(root_of(context))
+    records = [record for name in chosen(door, domain) for record in list_users(door, name)]
     if as_json:
         print_json({"users": [_document(record) for record in records]})
         return
     if not records:
-        print(f"{domain} has no accounts.")
+        print(f"{domain} has no accounts." if domain else "There are no accounts.")
         return
     rows = [
         (
-            record.account.login,
+            record.account.login if domain else record.address,
             record.account.full_name,
             quota_in_words(record.quota, record.quota_messages),
             _state(record),

@@ -68,6 +68,46 @@ def test_lists_of_users_are_sorted(vmail: Vmail) -> None:
     assert vmail("user", "list", "vx.toto.fr").stdout == "vx.toto.fr has no accounts.\n"
 
 
+def test_without_a_domain_all_are_listed(vmail: Vmail) -> None:
+    vmail("domain", "add", "vb.toto.fr", "--address", "172.16.0.2")
+    vmail("user", "add", "bob@vb.toto.fr", "--no-password")
+    vmail("alias", "add", "team@vb.toto.fr", "bob")
+    vmail("admin", "grant", "bob@vb.toto.fr", "vb.toto.fr")
+    assert [user["address"] for user in vmail("user", "list", "--json").document["users"]] == [
+        "alice@va.toto.fr",
+        "bob@va.toto.fr",
+        "bob@vb.toto.fr",
+    ]
+    assert "bob@vb.toto.fr" in vmail("user", "list").stdout
+    assert "team@vb.toto.fr" in vmail("alias", "list").stdout
+    assert vmail("admin", "list").stdout == "vb.toto.fr  bob@vb.toto.fr\n"
+    found = vmail("admin", "list", "--json").document["domains"]
+    assert {each["domain"]: each["admins"] for each in found} == {
+        "va.toto.fr": [],
+        "vb.toto.fr": ["bob@vb.toto.fr"],
+    }
+
+
+def test_dns_of_all_domains(vmail: Vmail, tmp_path: Path) -> None:
+    """One zone for a network, whosever its addresses are."""
+    vmail("domain", "set", "va.toto.fr", "--address", "172.16.0.1")
+    vmail("domain", "add", "vb.toto.fr", "--address", "172.16.0.2")
+    zones = vmail("dns", "zone", "--json").document["zones"]
+    assert set(zones) == {"va.toto.fr", "va.example", "vb.toto.fr", "0.16.172.in-addr.arpa"}
+    pointers = [line.split()[-1] for line in zones["0.16.172.in-addr.arpa"].splitlines() if " PTR " in line]
+    assert pointers == ["mailhost.va.toto.fr.", "mailhost.vb.toto.fr."]
+    shown = vmail("dns", "show", "--offline", "--json").document["domains"]
+    assert [each["domain"] for each in shown] == ["va.toto.fr", "vb.toto.fr"]
+    file = tmp_path / "db.172.16.0"
+    kept = [line for line in zones["0.16.172.in-addr.arpa"].splitlines() if " PTR " not in line]
+    file.write_text("\n".join(kept) + "\n")
+    ran = vmail("dns", "apply", "--zone-file", f"0.16.172.in-addr.arpa={file}", "--json")
+    assert (ran.status, len(ran.document["domains"])) == (0, 2)
+    written = file.read_text()
+    assert "mailhost.va.toto.fr." in written
+    assert "mailhost.vb.toto.fr." in written
+
+
 def test_removed_mail_is_said_to_be_archived_and_where(vmail: Vmail, layout: Layout) -> None:
     os.makedirs(f"{layout.spool}/va.toto.fr/bob/new")
     mail = vmail("user", "remove", "bob@va.toto.fr", "--yes", "--json").document["mail"]
