@@ -16,7 +16,7 @@ a value, and `delivery` carries it out.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import Enum
 
 from vmaild.address import Address, AddressError, fold, parse_address
@@ -52,6 +52,8 @@ class ToMailbox:
     login: str
     detail: str = ""
     """The sub-address: `lists` of `bob+lists`."""
+    seen: tuple[Domain, Account] | None = field(default=None, compare=False, repr=False)
+    """The account as it was when this was decided; None: the target did not come from `route`."""
 
     def __str__(self) -> str:
         return f"mailbox {self.login}@{self.domain}"
@@ -223,37 +225,22 @@ class _Place:
 class _Walk:
     """One run of `route`: what has been met, and where it led."""
 
-    __slots__ = (
-        "_added",
-        "_budget",
-        "_expanding",
-        "_forwarding",
-        "_found",
-        "aliased",
-        "directory",
-        "explain",
-        "loop",
-        "missing",
-        "not_local",
-        "steps",
-        "targets",
-    )
+    not_local = aliased = loop = missing = False
+    _added = 0
+    """How often a way ended at a target."""
+    _budget = MAX_TARGETS
 
     def __init__(self, directory: Directory, explain: bool) -> None:
         self.directory = directory
         self.explain = explain
         self.steps: list[Step] = []
         self.targets: dict[object, Target] = {}
-        self.not_local = self.aliased = self.loop = self.missing = False
         self._expanding: dict[tuple[str, str], bool] = {}
         """(domain, folded name) -> whether it is still being expanded."""
         self._forwarding: dict[tuple[str, str], bool] = {}
         """Likewise (domain, folded login) for accounts that forward."""
-        self._added = 0
-        """How often a way ended at a target."""
         self._found: dict[str, Domain | None] = {}
         """One decision sees one snapshot of a domain, and asks for it once."""
-        self._budget = MAX_TARGETS
 
     def step(self, rule: Rule, text: str, source: Source | None, depth: int) -> None:
         """Record a step, if steps are asked for; where most mail comes by, nobody puts a text together in vain."""
@@ -287,11 +274,12 @@ class _Walk:
         """Route one name of a domain through the whole order; `last`: it is the fallback itself."""
         if depth > MAX_DEPTH:
             raise _Undecidable(Condition.BAD_CONFIGURATION, f"aliases of {domain.name} nest too deeply")
-        key = (domain.name, fold(name))
+        folded = fold(name)
+        key = (domain.definition.name, folded)
         state = self._expanding.get(key)
         if state is None:
             self._expanding[key] = True
-            if not self.known(domain, name, owner, depth) and not self.bounce(domain, name, depth):
+            if not self.known(domain, name, folded, owner, depth) and not self.bounce(domain, name, depth):
                 if last:
                     self.nobody(f"the fallback '{name}' is not known", domain.definition.source, depth)
                 else:
@@ -299,31 +287,31 @@ class _Walk:
             self._expanding[key] = False
         elif not state:
             self.step(Rule.TARGET, f"'{name}' has been followed already", None, depth)
-        elif not self.account(domain, name, "", depth):
+        elif not self.account(domain, name, folded, "", depth):
             self.loop = True
             self.step(Rule.TARGET, f"'{name}' leads back to itself: not followed again", None, depth)
 
-    def known(self, domain: Domain, name: str, owner: Address | None, depth: int) -> bool:
-        """Steps 2 to 4 of the order; whether the name is known at all."""
-        if self.alias(domain, name, owner, depth) or self.account(domain, name, "", depth):
+    def known(self, domain: Domain, name: str, folded: str, owner: Address | None, depth: int) -> bool:
+        """Steps 2 to 4 of the order; whether the name is known at all. Each name comes with its folded form."""
+        if self.alias(domain, name, folded, owner, depth) or self.account(domain, name, folded, "", depth):
             return True
         base, delimiter, detail = name.partition(delimiter_of(domain.definition, self.directory) or "\0")
         if not delimiter or not base:
             return False
         self.step(Rule.SUB_ADDRESS, f"'{name}' as '{base}' with '{detail}'", None, depth)
-        key = (domain.name, fold(base))
+        folded = fold(base)
+        key = (domain.name, folded)
         if key in self._expanding:
-            return self.account(domain, base, detail, depth)
+            return self.account(domain, base, folded, detail, depth)
         self._expanding[key] = True
-        known = self.alias(domain, base, owner, depth) or self.account(domain, base, detail, depth)
+        known = self.alias(domain, base, folded, owner, depth) or self.account(domain, base, folded, detail, depth)
         del self._expanding[key]
         return known
 
-    def alias(self, domain: Domain, name: str, owner: Address | None, depth: int) -> bool:
+    def alias(self, domain: Domain, name: str, folded: str, owner: Address | None, depth: int) -> bool:
         """Step 2."""
-        key = fold(name)
         for alias_file in domain.alias_files:
-            entry = alias_file.entries.get(key)
+            entry = alias_file.entries.get(folded)
             if entry is not None:
                 break
         else:
@@ -414,13 +402,12 @@ class _Walk:
                 return
         else:
             name = text
-        if not self.account(domain, name, "", depth):
+        if not self.account(domain, name, fold(name), "", depth):
             self.nobody(f"no account '{name}' for '\\{text}'", source, depth)
 
-    def account(self, domain: Domain, name: str, detail: str, depth: int) -> bool:
+    def account(self, domain: Domain, name: str, folded: str, detail: str, depth: int) -> bool:
         """Step 3: by login, then by full name."""
-        key = fold(name)
-        account = domain.accounts.get(key)
+        account = domain.accounts.get(folded)
         if account is not None:
             if self.explain:
                 self.step(Rule.ACCOUNT, f"account '{account.login}'", account.source, depth)
@@ -430,7 +417,7 @@ class _Walk:
             self.step(Rule.ACCOUNT, f"no account '{name}'", None, depth)
         if not domain.definition.match_full_name:
             return False
-        logins: Sequence[str] = domain.full_names.get(key, ())
+        logins: Sequence[str] = domain.full_names.get(folded, ())
         if len(logins) == 1:
             account = domain.accounts[logins[0]]
             self.step(Rule.FULL_NAME, f"'{name}' is {account.full_name}", account.source, depth)
@@ -446,7 +433,8 @@ class _Walk:
     def mailbox(self, domain: Domain, account: Account, detail: str, depth: int) -> None:
         if account.forward is None or not self.forward(domain, account, account.forward, depth):
             # The same mailbox by way of two sub-addresses still gets one copy.
-            self.add(ToMailbox(domain.name, account.login, detail), (domain.name, account.login), depth)
+            login = account.login
+            self.add(ToMailbox(domain.name, login, detail, (domain, account)), (domain.name, login), depth)
         if account.autoreply:
             self.add(AutoReply(domain.name, account.login), None, depth)
 

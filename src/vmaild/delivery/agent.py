@@ -95,8 +95,8 @@ class Agent:
         replies: list[Owner] = []
         for target in targets:
             match target:
-                case routing.ToMailbox(name, login, detail):
-                    found, account = self._account(name, login)
+                case routing.ToMailbox(name, login, detail, seen):
+                    found, account = seen or self._account(name, login)
                     mailboxes.append(self._mailboxes.copy(found.definition, account, detail))
                 case routing.AutoReply(name, login):
                     replies.append(self._owner(recipient, *self._account(name, login)))

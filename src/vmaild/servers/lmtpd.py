@@ -14,6 +14,7 @@ from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from email.utils import formatdate
+from functools import lru_cache
 from typing import cast
 
 from vmaild import __version__
@@ -321,5 +322,11 @@ class LmtpSession(asyncio.Protocol):
         return (
             f"Received: from {self._hello.name} ({self._client})\n"
             f"\tby {self._service.hostname} (vmaild {__version__}) with {self._hello.protocol}{recipient};\n"
-            f"\t{formatdate(localtime=True)}\n"
+            f"\t{_date(int(time.time()))}\n"
         ).encode("utf-8", "surrogateescape")
+
+
+@lru_cache(maxsize=2)
+def _date(seconds: int) -> str:
+    """The time of day as header fields spell it (RFC 5322 3.3); put together once in a second."""
+    return formatdate(seconds, localtime=True)

@@ -12,6 +12,7 @@ import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Generic, NamedTuple, TypeVar
 
 from vmaild.core.findings import Finding, Severity
@@ -35,6 +36,7 @@ class Fingerprint(NamedTuple):
     owner: int
     group: int
     mode: int
+    """With the type of the file."""
 
     def if_settled(self) -> Fingerprint:
         """For what is remembered; of a file that may change unseen, one that equals none there will be."""
@@ -74,7 +76,7 @@ class Files:
                 return None
             below = self._stat(os.path.dirname(path))
             owner, group = (below.st_uid, below.st_gid) if below else (os.geteuid(), os.getegid())
-            return Fingerprint(0, len(content), 0, hash(content), owner, group, 0o640)
+            return Fingerprint(0, len(content), 0, hash(content), owner, group, stat.S_IFREG | 0o640)
         found = self._stat(path)
         return None if found is None else _fingerprint(found)
 
@@ -86,11 +88,15 @@ class Files:
         if self.overlay:
             return all(self.fingerprint(path) == state for path, state in states)
         for path, state in states:
-            found = self._stat(path)
-            if found is None:
+            try:
+                found = os.stat(path)
+            except (FileNotFoundError, NotADirectoryError):
                 if state is not None:
                     return False
-            elif state != _fields(found):
+                continue
+            except OSError as error:
+                raise ReadFailed(f"{path}: {error.strerror}") from error
+            if _fields(found) != state:
                 return False
         return True
 
@@ -171,17 +177,8 @@ class Files:
             raise ReadFailed(f"{path}: {error.strerror}") from error
 
 
-def _fields(found: os.stat_result) -> tuple[int, int, int, int, int, int, int]:
-    """Those of a Fingerprint, which compares equal to them and takes longer to make."""
-    return (
-        found.st_ino,
-        found.st_size,
-        found.st_mtime_ns,
-        found.st_ctime_ns,
-        found.st_uid,
-        found.st_gid,
-        found.st_mode & 0o7777,
-    )
+_fields = attrgetter("st_ino", "st_size", "st_mtime_ns", "st_ctime_ns", "st_uid", "st_gid", "st_mode")
+"""Those of a Fingerprint, which compares equal to them and takes longer to make."""
 
 
 def _fingerprint(found: os.stat_result) -> Fingerprint:

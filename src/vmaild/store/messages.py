@@ -93,6 +93,8 @@ class Once:
     """What tells it from every other: the same when the sender brings the same message again."""
     note: str = ""
     """For the store: what it has noted of it until it is answered."""
+    place: str = ""
+    """Likewise: where it notes that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -170,7 +170,10 @@ class Unanswered:
                     os.unlink(f"{self._folder}/{name}")
 
     def _path(self, once: Once) -> str:
-        return f"{self._folder}/{hashlib.sha256(once.key.encode('utf-8', 'surrogateescape')).hexdigest()}"
+        if not once.place:
+            digest = hashlib.sha256(once.key.encode("utf-8", "surrogateescape")).hexdigest()
+            once.place = f"{self._folder}/{digest}"
+        return once.place
 
 
 _known: dict[str, str] = {}
