@@ -6,7 +6,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 
@@ -40,7 +40,8 @@ class ScriptedRelay:
             threading.Thread(target=self._talk, args=(connection,), daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rb") as lines:
+        # A client may be killed in the middle.
+        with suppress(ConnectionError), connection, connection.makefile("rb") as lines:
 
             def say(text: str) -> None:
                 connection.sendall(text.encode() + b"\r\n")
@@ -68,7 +69,10 @@ class ScriptedRelay:
                     say("354 go on")
                     content = b""
                     while not content.endswith(b"\r\n.\r\n"):
-                        content += lines.readline()
+                        more = lines.readline()
+                        if not more:
+                            return
+                        content += more
                     if self.drop_after_data:
                         return
                     self.taken.append(Taken(sender, recipients, content[:-3]))

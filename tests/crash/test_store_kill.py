@@ -28,6 +28,7 @@ from vmaild.store.atomic import write_atomically
 from vmaild.store.content import Content
 from vmaild.store.maildir import MaildirStore
 from vmaild.store.messages import Mailbox, MaildropBusy, MessageGone, Once, Terms
+from vmaild.store.unanswered import Unanswered
 
 STEPS = (
     "open",
@@ -128,7 +129,7 @@ def deliver_once(store: MaildirStore, mailbox: Mailbox, body: bytes) -> Once:
 
 def kill_once(folder: str, size: str) -> None:
     """As kill_delivery, with a key; then bring again what was not answered, from this process."""
-    store = MaildirStore(f"{folder}/spool", f"{folder}/run/unanswered")
+    store = MaildirStore(f"{folder}/spool", Unanswered(f"{folder}/run/unanswered"))
     os.makedirs(f"{folder}/spool")
     answers: list[bool] = []
     survived = False
@@ -213,7 +214,7 @@ def test_a_delivery_killed_at_any_step(tmp_path: Path, situation: str, size: str
 def test_what_a_killed_delivery_has_put_there_is_not_put_there_again(tmp_path: Path, size: str) -> None:
     ran = subprocess.run(run_self("kill-once", str(tmp_path), size), capture_output=True, check=True)
     answers = json.loads(ran.stdout)
-    store = MaildirStore(f"{tmp_path}/spool", f"{tmp_path}/run/unanswered")
+    store = MaildirStore(f"{tmp_path}/spool", Unanswered(f"{tmp_path}/run/unanswered"))
     assert answers.count(False) > 6
     for step in range(1, len(answers) + 1):
         mailbox = Mailbox("va.toto.fr", f"box{step}")

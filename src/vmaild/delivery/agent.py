@@ -133,10 +133,15 @@ class Agent:
 
     def answered(self, attempt: Attempt) -> None:
         """The sender has got its answer. Never fails."""
+        if attempt.unnoted:
+            self.abandoned(attempt)  # it comes again
+            return
+        self._outside.answered(attempt)
         self._mailboxes.answered(attempt.once)
 
     def abandoned(self, attempt: Attempt) -> None:
         """The sender is gone without the answer: what was delivered is not delivered again. Never fails."""
+        self._outside.abandoned(attempt)
         self._mailboxes.abandoned(attempt.once)
 
     def deliver(
@@ -195,6 +200,7 @@ class Agent:
                 outcomes.append(Deferred(Condition.INTERNAL))
         if message.attempt.one_answer:
             self._note_all(message, orders, outcomes)
+        message.attempt.unnoted &= any(isinstance(outcome, Deferred) for outcome in outcomes)
         return outcomes
 
     def _carry_out(self, message: Message, order: Order, done: dict[Mailbox | Target, Outcome]) -> Outcome:
@@ -218,13 +224,13 @@ class Agent:
             done.update((*self._outside.carry_out(message, order.recipient, asked, order.delimiter).items(),))
         outcomes |= {target: done.get(target, Delivered()) for target in order.outside}
         if order.mailboxes and order.outside:
-            self._note(key, asked, outcomes)
+            self._note(message, key, asked, outcomes)
         errands = [Errand(message, order.recipient, copy) for copy in to_do if str(copy.mailbox) not in before]
         done.update(zip((each.copy.mailbox for each in errands), self._mailboxes.put_all(errands), strict=True))
         outcomes |= {copy.mailbox: done.get(copy.mailbox, Delivered()) for copy in order.mailboxes}
         outcome = _worst(list(outcomes.values()))
         if several and isinstance(outcome, Deferred):
-            self._note(key or _key(message, order), outcomes, outcomes)
+            self._note(message, key or _key(message, order), outcomes, outcomes)
         elif key and not one_answer:
             self._partial.forget(key)
         for owner in order.replies:
@@ -242,16 +248,21 @@ class Agent:
                 self._partial.forget(_key(message, order))
             elif isinstance(outcome, Delivered):
                 targets = (*(copy.mailbox for copy in order.mailboxes), *order.outside)
-                self._note(_key(message, order), targets, dict.fromkeys(targets, outcome))
+                self._note(message, _key(message, order), targets, dict.fromkeys(targets, outcome))
 
     def _note(
-        self, key: str, targets: Iterable[Mailbox | Target], outcomes: Mapping[Mailbox | Target, Outcome]
+        self,
+        message: Message,
+        key: str,
+        targets: Iterable[Mailbox | Target],
+        outcomes: Mapping[Mailbox | Target, Outcome],
     ) -> None:
         """Note which of these targets have got their copy."""
         try:
             self._partial.add(key, {str(target) for target in targets if isinstance(outcomes[target], Delivered)})
         except OSError as error:
-            log.error("cannot note what was delivered, it may come twice: %s", error)
+            message.attempt.unnoted = True  # what was noted for the time until the answer has to last longer
+            log.error("cannot note what was delivered, it may come twice after a day or a restart: %s", error)
 
 
 def _key(message: Message, order: Order) -> str:

@@ -21,7 +21,7 @@ import shlex
 import signal
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from tempfile import TemporaryFile
@@ -97,20 +97,28 @@ class Run:
         }
 
 
-def run(what: Run, header: bytes, content: Content, folder: str, seconds: float) -> Outcome:
+def run(
+    what: Run, header: bytes, content: Content, folder: str, seconds: float, taken: Callable[[], object]
+) -> Outcome:
     """Give the message to the program; `header` goes above the content. Never raises.
 
-    `folder` takes the message for as long as the program reads it; `seconds` is its time limit.
+    `folder` takes the message for as long as the program reads it; `seconds` is its time limit. `taken` is called
+    as soon as the program has taken it.
     """
+    status: int | None = None
+    output = b""
     try:
         words = what.words()
         with TemporaryFile(dir=folder, buffering=0) as message:
             content.write_to(message.fileno(), header)
             os.lseek(message.fileno(), 0, os.SEEK_SET)
             status, output = execute(words, what.environment(), message.fileno(), folder, seconds)
+            if status == 0:
+                taken()
     except (OSError, ValueError) as error:
         log.error("command |%s of %s cannot be run: %s", what.command, what.recipient, error)
-        return Deferred(Condition.COMMAND_WAITS)
+        if status != 0:
+            return Deferred(Condition.COMMAND_WAITS)
     outcome = judged(status, output)
     level = logging.INFO if isinstance(outcome, Delivered) else logging.ERROR
     log.log(level, "command |%s of %s: %s, %s", what.command, what.recipient, _told(status), outcome)
@@ -177,7 +185,8 @@ def execute(
             _end(process)
             raise
         finally:
-            os.close(reading)
+            with suppress(OSError):
+                os.close(reading)
 
 
 def _watch(

@@ -12,17 +12,21 @@ import errno
 import fcntl
 import logging
 import os
+import stat
 import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome
 from vmaild.store.atomic import NEW_FILE, write_fully
 from vmaild.store.content import Content
 from vmaild.store.maildir import append_to_maildir
-from vmaild.store.messages import StoreError, StoreFull
+from vmaild.store.messages import Once, StoreError, StoreFull
+from vmaild.store.processes import has_ended, this_process
 from vmaild.store.rights import acting_as, mail_user
+from vmaild.store.unanswered import Unanswered
 from vmaild.store.ways import Place, way_to
 
 log = logging.getLogger("vmaild.delivery")
@@ -31,32 +35,62 @@ LOCK_TIME = 30.0
 """Seconds to wait for whoever has the mbox."""
 _STALE = 600.0
 """Seconds after which PATH.lock was left behind by somebody who is no more."""
+_TIME = 24
+"""Octets of the time in a From_ line."""
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 """A struct flock (fcntl(2)) of a 64-bit system."""
 
 
-def append(path: str, sender: str, header: bytes, content: Content, folder: str) -> Outcome:
-    """Append a message to the file `path`, `header` above its content; durable when delivered. Never raises.
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """What is to be appended, once."""
+
+    sender: str
+    header: bytes
+    """Above the content; lines with LF ends."""
+    content: Content
+    notes: Unanswered | None = None
+    """Of what was appended, and not answered yet; None: what comes again is appended again."""
+    once: Once | None = None
+
+    def begun_at(self) -> int | None:
+        """Where an earlier try began, that may have been killed; None: there was none."""
+        left = self.notes.left(self.once) if self.notes and self.once else None
+        return int(left) if left and left.isdecimal() else None
+
+    def note(self, place: int) -> None:
+        """Note where it is about to be appended."""
+        if self.notes and self.once:
+            self.notes.note(self.once, str(place))
+
+    def forget(self) -> None:
+        """It was taken back."""
+        if self.notes and self.once:
+            self.notes.answered([self.once])
+
+
+def append(path: str, entry: Entry, folder: str) -> Outcome:
+    """Append a message to the file `path`; durable when delivered. Never raises.
 
     `folder` belongs to the mail user.
     """
     try:
         if path != os.devnull:
             with acting_as(mail_user(folder)):
-                _append(path, sender, header, content)
+                _append(path, entry)
     except (OSError, StoreError) as error:
         log.error("file %s: %s; see that the mail user can write it, or make it", path, error)
         full = isinstance(error, StoreFull) or getattr(error, "errno", 0) in {errno.ENOSPC, errno.EDQUOT}
         return Deferred(Condition.SYSTEM_FULL if full else Condition.INTERNAL)
-    log.info("appended to %s, %d bytes, from <%s>", path, content.size, sender)
+    log.info("appended to %s, %d bytes, from <%s>", path, entry.content.size, entry.sender)
     return Delivered()
 
 
-def _append(path: str, sender: str, header: bytes, content: Content) -> None:
+def _append(path: str, entry: Entry) -> None:
     """Raises OSError, StoreError."""
     if not path.endswith("/"):
         with way_to(path, follow=False) as place, _dot_lock(place):
-            _append_to_mbox(place, sender, header, content)
+            _append_to_mbox(place, entry)
         return
     there = path = path.rstrip("/")
     while there and not os.path.lexists(there):
@@ -64,29 +98,60 @@ def _append(path: str, sender: str, header: bytes, content: Content) -> None:
     with way_to(there) as place:
         found = os.stat(place.name or ".", dir_fd=place.folder, follow_symlinks=False)
         place.check_links(found.st_uid)
-    append_to_maildir(path, header, content)
+    append_to_maildir(path, entry.header, entry.content, entry.notes, entry.once)
 
 
-def _append_to_mbox(place: Place, sender: str, header: bytes, content: Content) -> None:
+def _append_to_mbox(place: Place, entry: Entry) -> None:
     """Raises OSError, and then the file is as it was."""
     fd = place.open(os.O_RDWR | os.O_CREAT)
     try:
         if os.fstat(fd).st_nlink != 1:
             raise OSError(errno.EMLINK, "it has other names, too", place.path)
         _lock(fd)
-        end = os.lseek(fd, 0, os.SEEK_END)
+        begun = entry.begun_at()
+        found = None if begun is None else _left_by(fd, begun, entry)
+        if begun is not None and found is False:
+            os.ftruncate(fd, begun)
+        end = begun if begun is not None and found else os.lseek(fd, 0, os.SEEK_END)
+        entry.note(end)
         try:
-            write_fully(fd, [_gap(os.pread(fd, 2, max(0, end - 2)))])
-            for piece in mbox_entry(sender, time.gmtime(), header, content):
+            for piece in _pieces(fd, end, entry) if not found else ():
                 write_fully(fd, [piece])
             os.fsync(fd)
+            if not end:
+                _sync_folder(place)
         except BaseException:
-            os.ftruncate(fd, end)
+            if not found:
+                os.ftruncate(fd, end)
+                entry.forget()
             raise
     finally:
-        os.close(fd)
-    if not end:
-        _sync_folder(place)
+        with suppress(OSError):  # what is synced is there
+            os.close(fd)
+
+
+def _left_by(fd: int, start: int, entry: Entry) -> bool | None:
+    """What a try that was killed has left of an entry at `start`: all of it, a part at the file's end, or None."""
+    position = start
+    if start > os.fstat(fd).st_size:
+        return None  # its reader has taken messages away
+    for number, piece in enumerate(_pieces(fd, start, entry)):
+        there = os.pread(fd, len(piece), position)
+        position += len(there)
+        # In the From_ line, which comes second, the time is that of the other try.
+        end = piece.find(b"\n") if number == 1 else 0
+        begin = max(0, end - _TIME)
+        if (there[:begin], there[end:]) != (piece[: min(begin, len(there))], piece[end : len(there)]):
+            return None
+        if len(there) < len(piece):
+            return False
+    return True
+
+
+def _pieces(fd: int, start: int, entry: Entry) -> Iterator[bytes]:
+    """What stands in an mbox, from `start` on, where an entry was appended there."""
+    yield _gap(os.pread(fd, min(2, start), max(0, start - 2)))
+    yield from mbox_entry(entry.sender, time.gmtime(), entry.header, entry.content)
 
 
 def _gap(last: bytes) -> bytes:
@@ -133,13 +198,13 @@ def _dot_lock(place: Place) -> Iterator[None]:
     held = False
     while not held:
         try:
-            os.close(os.open(name, NEW_FILE, 0o600, dir_fd=folder))
+            _make_lock(name, folder)
             held = True
         except PermissionError:
             break
         except FileExistsError:
             with suppress(FileNotFoundError):
-                if time.time() - os.stat(name, dir_fd=folder, follow_symlinks=False).st_mtime > _STALE:
+                if _is_left_behind(name, folder):
                     log.warning("%s.lock was left behind, and is removed", place.path)
                     os.unlink(name, dir_fd=folder)
             if time.monotonic() > deadline:
@@ -149,8 +214,41 @@ def _dot_lock(place: Place) -> Iterator[None]:
         yield
     finally:
         if held:
-            with suppress(FileNotFoundError):
+            try:
                 os.unlink(name, dir_fd=folder)
+            except OSError as error:  # the message is there, or is not: this changes nothing of it
+                log.warning("%s.lock cannot be removed: %s", place.path, error)
+
+
+def _make_lock(name: str, folder: int) -> None:
+    """Make a lock that says from its first moment on whose it is. Raises OSError."""
+    try:
+        fd = os.open(".", os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600, dir_fd=folder)
+    except OSError as error:
+        if error.errno not in {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}:
+            raise
+        os.close(os.open(name, NEW_FILE, 0o600, dir_fd=folder))  # a file system without O_TMPFILE: an empty one
+        return
+    try:
+        with suppress(OSError):  # a lock without a word is one, too
+            os.write(fd, this_process().encode())
+        os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=folder, follow_symlinks=True)
+    finally:
+        os.close(fd)
+
+
+def _is_left_behind(name: str, folder: int) -> bool:
+    """Whether whoever made a lock is no more: by its age, and by its word if it is one of ours. Raises OSError."""
+    found = os.stat(name, dir_fd=folder, follow_symlinks=False)
+    if time.time() - found.st_mtime > _STALE:
+        return True
+    if not stat.S_ISREG(found.st_mode):
+        return False
+    fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        return has_ended(os.read(fd, 200).decode("ascii", "replace"))
+    finally:
+        os.close(fd)
 
 
 def _lock(fd: int) -> None:

@@ -31,6 +31,10 @@ class Attempt:
     """Whether the relay did not answer: it is not tried anew for each recipient."""
     once: list[Once] = field(default_factory=list)
     """What was put into mailboxes, until the sender has its answer."""
+    taken: list[Once] = field(default_factory=list)
+    """What programs, files and the relay have taken, until then."""
+    unnoted: bool = False
+    """Whether what was done could not be noted for when the message comes again."""
     key: str = ""
     """Message.key, once it is known."""
 

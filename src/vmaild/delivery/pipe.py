@@ -204,20 +204,20 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     from vmaild.store.maildir import MaildirStore
     from vmaild.store.rights import give_up_root, hand_over
     from vmaild.store.site import load_site
-    from vmaild.store.unanswered import notes_folder
+    from vmaild.store.unanswered import Unanswered, notes_folder
 
     _system_log()
     where = layout(root)
     site, _ = load_site(where)
-    notes = notes_folder(where)
-    hand_over(notes, site.user, where.spool)
+    hand_over(notes_folder(where), site.user, where.spool)
     # As the server does: whatever users place in the way, root writes nothing there, and all is the mail user's.
     give_up_root(site.user, where.spool)
+    notes = Unanswered(notes_folder(where))
     directory = FileDirectory(where, site.recipient_delimiter, srs=site.delivery.srs, forwarding=site.forwarding)
     agent = Agent(
         directory,
         MaildirStore(where.spool, notes),
-        outside(where, site, "localhost"),
+        outside(where, site, "localhost", notes),
         defer_over_quota=site.delivery.over_quota == "defer",
     )
     orders: list[Order] = []
@@ -246,9 +246,12 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
         outcomes = agent.deliver(sender, b"", orders, message, attempt)
         for order, outcome in zip(orders, outcomes, strict=True):
             status = _worse(status, _report(str(order.recipient), outcome))
-        # As late as can be: if this process is killed before, its caller brings the message again.
+        # As late as can be: if this process is killed before, its caller brings the message again. What the
+        # interpreter does at its end would be time enough for that.
+        notes.end()
+        sys.stderr.flush()
         agent.answered(attempt)
-    return status
+        os._exit(status)
 
 
 def _report(recipient: str, outcome: "Outcome") -> int:

@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from tempfile import TemporaryFile
@@ -50,6 +50,8 @@ class Way:
     folder: str
     """Takes the message while a program reads it."""
     attempt: Attempt
+    taken: Callable[[Address], object] = lambda _: None
+    """Called for each recipient for whom the relay has taken the message, as soon as it has."""
 
 
 def resend(way: Way, sender: str, recipients: Sequence[Address], header: bytes, content: Content) -> list[Outcome]:
@@ -67,6 +69,9 @@ def resend(way: Way, sender: str, recipients: Sequence[Address], header: bytes, 
             outcomes += _by_program(way, sender, batch, header, content)
         else:
             outcomes += _by_dialogue(way, sender, batch, header, content)
+        for recipient, outcome in zip(batch, outcomes[start:], strict=True):
+            if isinstance(outcome, Delivered):
+                way.taken(recipient)
     for recipient, outcome in zip(recipients, outcomes, strict=True):
         log.info("resent to %s by %s from <%s>: %s", recipient, way.relay, sender, outcome)
     return outcomes

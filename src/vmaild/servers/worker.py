@@ -6,7 +6,6 @@ It ends when it is told to (SIGTERM) or when its supervisor is gone, and lets se
 from __future__ import annotations
 
 import asyncio
-import codecs
 import logging
 import os
 import pwd
@@ -35,6 +34,7 @@ from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
 from vmaild.store.rights import acting_as, give_up_root
+from vmaild.store.unanswered import Unanswered
 
 if TYPE_CHECKING:
     from vmaild.servers.lmtpd import LmtpService
@@ -202,10 +202,11 @@ def lmtp_service(layout: Layout, site: Site, directory: FileDirectory, row: Row)
     from vmaild.delivery.outside import outside  # noqa: PLC0415  likewise
     from vmaild.servers.lmtpd import LmtpService  # noqa: PLC0415  likewise
 
+    notes = Unanswered(layout.unanswered)
     agent = Agent(
         directory,
-        MaildirStore(layout.spool, layout.unanswered),
-        outside(layout, site, _hostname()),
+        MaildirStore(layout.spool, notes),
+        outside(layout, site, _hostname(), notes),
         defer_over_quota=site.delivery.over_quota == "defer",
     )
     writers, senders = ThreadPoolExecutor(_WRITERS, "disk"), ThreadPoolExecutor(_SENDERS, "outside")
@@ -235,8 +236,6 @@ def preload(spoken: Collection[Speech]) -> None:
     if not {Speech.LMTP, Speech.SMTP}.isdisjoint(spoken):
         from vmaild.delivery import agent, outside  # noqa: F401, PLC0415  loading is all that is wanted
         from vmaild.servers import lmtpd  # noqa: F401, PLC0415  likewise
-
-        codecs.lookup("idna")  # of names of hosts; the mail user may lack the right to read the library
     if Speech.SOCKETMAP in spoken:
         from vmaild.servers import maps  # noqa: F401, PLC0415  likewise
 

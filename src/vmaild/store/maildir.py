@@ -8,6 +8,7 @@ with CRLF line ends, as Dovecot and Courier read them. `SPOOL/.archive` takes wh
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,6 +28,8 @@ from vmaild.store.unanswered import Unanswered
 if TYPE_CHECKING:
     from vmaild.store.copies import Copies, Stored
 
+log = logging.getLogger("vmaild.store")
+
 CACHED_MESSAGES = 200_000
 """Messages in all snapshots that a process keeps for the next poll: some 250 bytes each."""
 _LONGEST_HOST = 40
@@ -39,10 +42,12 @@ class MaildirStore:
     their mailbox.
     """
 
-    def __init__(self, spool: str, unanswered: str = "", *, cached_messages: int = CACHED_MESSAGES) -> None:
-        """`unanswered` is a folder that lasts until the machine ends; empty: what is repeated comes twice."""
+    def __init__(
+        self, spool: str, unanswered: Unanswered | None = None, *, cached_messages: int = CACHED_MESSAGES
+    ) -> None:
+        """`unanswered` notes what was not answered yet; None: what is repeated comes twice."""
         self._spool = spool
-        self._unanswered = Unanswered(unanswered) if unanswered else None
+        self._unanswered = unanswered
         self._host = host_in_names(os.uname().nodename)
         self._snapshots = Snapshots(cached_messages)
         self._syncs = Syncs()
@@ -74,6 +79,7 @@ class MaildirStore:
             return False
         size = len(header) + content.size
         name = self._message_name(size, len(header) + bare_line_feeds(header) + content.virtual_size)
+        placed = passed = False
         try:
             with counted(path, size, terms.quota, terms.warning) as count:
                 try:
@@ -81,9 +87,13 @@ class MaildirStore:
                 except FileNotFoundError:
                     create_maildir(path)
                     yield from _placed(_folder(path, terms), name, header, content, noted)
+                placed = True
+            passed = count.passed
         except OSError as error:
-            raise store_failure(f"cannot deliver to {mailbox}", error) from error
-        return count.passed
+            if not placed:
+                raise store_failure(f"cannot deliver to {mailbox}", error) from error
+            log.warning("%s has its message, which could not be counted: %s", mailbox, error)
+        return passed
 
     def answered(self, deliveries: Iterable[Once]) -> None:
         """See messages.MessageStore."""
@@ -260,12 +270,17 @@ def create_maildir(path: str) -> None:
     make_folders(f"{path}/tmp", 0o700)  # noqa: S108  its own
 
 
-def append_to_maildir(path: str, header: bytes, content: Content) -> None:
-    """Put a message in the maildir at `path`, which no account has; durable. Raises StoreFull, StoreFailed."""
+def append_to_maildir(
+    path: str, header: bytes, content: Content, unanswered: Unanswered | None = None, once: Once | None = None
+) -> None:
+    """Put a message in the maildir at `path`, which no account has; durable. Raises StoreFull, StoreFailed.
+
+    With `once`, as MaildirStore.deliver.
+    """
     spool, domain, login = path.rsplit("/", 2) if path.count("/") > 2 else ("", "", "")
     if not login:
         raise StoreFailed(f"{path} is too near the root for a maildir")
-    MaildirStore(spool).deliver(Mailbox(domain, login), header, content)
+    MaildirStore(spool, unanswered).deliver(Mailbox(domain, login), header, content, FREELY, once)
 
 
 def host_in_names(host: str) -> str:
@@ -305,7 +320,8 @@ def _placed(path: str, name: str, header: bytes, content: Content, once: _Noted 
                 once.forget()
             raise
     finally:
-        os.close(folder)
+        with suppress(OSError):  # what is synced is there
+            os.close(folder)
 
 
 def _checked(name: str) -> str:

@@ -74,20 +74,24 @@ def acting_as(user: tuple[int, int] | None) -> Iterator[None]:
         return
     if os.getgroups():
         os.setgroups([])  # they would still count; root has no need of them
+    group = _set("setfsgid", user[1])
     try:
-        _set("setfsgid", user[1])
-        _set("setfsuid", user[0])
-        yield
+        before = _set("setfsuid", user[0])
+        try:
+            yield
+        finally:
+            _set("setfsuid", before)
     finally:
-        _set("setfsuid", os.geteuid())
-        _set("setfsgid", os.getegid())
+        _set("setfsgid", group)
 
 
-def _set(name: str, number: int) -> None:
+def _set(name: str, number: int) -> int:
+    """Set one of this thread's numbers; what it was. Raises PermissionError."""
     call = getattr(_libc(), name)
-    call(number)
+    before: int = call(number)
     if call(-1) != number:  # the only way to learn whether it was done
         raise PermissionError(errno.EPERM, f"{name} is not allowed")
+    return before
 
 
 @lru_cache(1)

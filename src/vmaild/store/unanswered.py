@@ -1,13 +1,14 @@
-"""Messages that are in a mailbox while their sender has not been answered yet.
+"""Messages that are where they are to be while their sender has not been answered yet.
 
 Between the rename into a mailbox and the 250 a process may be killed, or the sender may have gone: it will bring
 the message again. So a note is made before the rename and removed once the answer was given; the next delivery
 with the same key that finds one, whose process is no more, looks whether the message got there.
 
-A note names the boot, the process, when that began, and the file as it was before the rename: as long as that is
-there, the message is not in the mailbox. Nothing is synced: what it guards against is a process that ends, and not
-a machine that does. To make a file for each message would take longer than all the rest of its delivery, so each
-process has a few files of its own, `.PROCESS.BEGAN.NUMBER`, and a note is a link(2) to one of them.
+A note names the boot, the process, when that began, and a place: the file as it was before the rename, and as long
+as that is there, the message is not in the mailbox; nothing, where a program or a relay has taken the message
+already; or what else tells whoever made the note (`left`). Nothing is synced: what it guards against is a process
+that ends, and not a machine that does. To make a file for each message would take longer than all the rest of its
+delivery, so each process has a few of its own, `.PROCESS.BEGAN.NUMBER`, and a note is a link(2) to one of them.
 """
 
 from __future__ import annotations
@@ -19,11 +20,13 @@ import os
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from vmaild.store.atomic import make_folders
 from vmaild.store.layout import Layout
 from vmaild.store.messages import Once
+from vmaild.store.processes import began, boot
+from vmaild.store.rights import acting_as
 
 log = logging.getLogger("vmaild.store")
 
@@ -65,36 +68,52 @@ class Unanswered:
 
         What such a delivery left behind unfinished is removed. Never fails.
         """
+        path = self.left(once)
+        if path is None:
+            return False
+        if path and os.path.lexists(path):
+            with suppress(OSError):
+                os.unlink(path)
+            return False
+        log.info("%s was delivered before, and not answered", path or once.key)
+        self.note(once, path)
+        return True
+
+    def left(self, once: Once) -> str | None:
+        """The place that a delivery which was never answered has noted; None: there was none. Never fails.
+
+        Its note is removed: whoever asks goes on where it ended.
+        """
+        with _as_ourselves():
+            return self._left(once)
+
+    def _left(self, once: Once) -> str | None:
         note = self._path(once)
         try:
             fd = os.open(note, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            return False  # nearly always so
+            return None  # nearly always so
         try:
-            boot, pid, began, path = os.fsdecode(os.read(fd, _MOST)).partition("\n")[0].split(":", 3)
+            born, pid, start, path = os.fsdecode(os.read(fd, _MOST)).partition("\n")[0].split(":", 3)
             age = time.time() - os.fstat(fd).st_mtime
         except (OSError, ValueError):
-            return False
+            return None
         finally:
             os.close(fd)
-        if boot == _boot() and pid != _NOBODY and began == _began(pid):
-            return False  # the same words at the same time, twice
+        if born == boot() and pid != _NOBODY and start == began(pid):
+            return None  # the same words at the same time, twice
         try:
             os.unlink(note)  # of several that find it, one takes it
         except OSError:
-            return False
-        if boot != _boot() or not 0 <= age < KEPT:
-            return False
-        if os.path.lexists(path):
-            with suppress(OSError):
-                os.unlink(path)
-            return False
-        log.info("%s was delivered before, and not answered", path)
-        self.note(once, path)
-        return True
+            return None
+        return path if born == boot() and 0 <= age < KEPT else None
 
-    def note(self, once: Once, path: str) -> None:
-        """Note that the file `path` is about to be renamed. Never fails."""
+    def note(self, once: Once, path: str = "") -> None:
+        """Note that the file `path` is about to be renamed; or without one, that it is done. Never fails."""
+        with _as_ourselves():
+            self._note(once, path)
+
+    def _note(self, once: Once, path: str) -> None:
         try:
             name = self._take()
             try:
@@ -112,12 +131,13 @@ class Unanswered:
 
     def answered(self, deliveries: Iterable[Once]) -> None:
         """Their sender has the answer: the same words from now on are another message. Never fails."""
-        for once in deliveries:
-            if once.note:
-                with suppress(OSError):
-                    os.unlink(self._path(once))
-                self._free.append(once.note)
-                once.note = ""
+        with _as_ourselves():
+            for once in deliveries:
+                if once.note:
+                    with suppress(OSError):
+                        os.unlink(self._path(once))
+                    self._free.append(once.note)
+                    once.note = ""
 
     def abandoned(self, deliveries: Iterable[Once]) -> None:
         """Their sender went without the answer, and will bring them again. Never fails."""
@@ -132,7 +152,7 @@ class Unanswered:
                 once.note = ""
 
     def _write(self, name: str, pid: str, path: str) -> None:
-        text = f"{_boot()}:{pid}:{_began(pid)}:{path}\n"
+        text = f"{boot()}:{pid}:{began(pid)}:{path}\n"
         os.pwrite(self._files[name], os.fsencode(text), 0)
 
     def _take(self) -> str:
@@ -144,7 +164,7 @@ class Unanswered:
         try:
             return self._free.pop()
         except IndexError:
-            name = f".{self._pid}.{_began(str(self._pid))}.{os.urandom(4).hex()}"
+            name = f".{self._pid}.{began(str(self._pid))}.{os.urandom(4).hex()}"
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             self._files[name] = os.open(f"{self._folder}/{name}", flags, 0o600)
             return name
@@ -157,17 +177,17 @@ class Unanswered:
         with os.scandir(self._folder) as entries:
             for entry in entries:
                 with suppress(OSError):
-                    _, pid, began, *_ = entry.name.split(".") if entry.name[0] == "." else ("", "", "")
-                    if (pid and began != _began(pid)) or time.time() - entry.stat().st_mtime > KEPT:
+                    _, pid, start, *_ = entry.name.split(".") if entry.name[0] == "." else ("", "", "")
+                    if (pid and start != began(pid)) or time.time() - entry.stat().st_mtime > KEPT:
                         os.unlink(entry.path)
-        atexit.register(self._end, os.getpid())
+        atexit.register(self.end)
         self._pid = os.getpid()  # last: from now on the other threads go on
 
-    def _end(self, pid: int) -> None:
-        if pid == os.getpid():
-            for name in self._files:
-                with suppress(OSError):
-                    os.unlink(f"{self._folder}/{name}")
+    def end(self) -> None:
+        """Leave only the notes, for nothing more is noted by this process. Never fails."""
+        for name in self._files if self._pid == os.getpid() else ():
+            with suppress(OSError):
+                os.unlink(f"{self._folder}/{name}")
 
     def _path(self, once: Once) -> str:
         if not once.place:
@@ -176,33 +196,6 @@ class Unanswered:
         return once.place
 
 
-_known: dict[str, str] = {}
-"""What does not change: the boot, and when this process began, by its number (it may fork)."""
-
-
-def _boot() -> str:
-    if "boot" not in _known:
-        try:
-            # As bytes: for a codec that was not loaded yet the mail user may lack the right to read the library.
-            with open("/proc/sys/kernel/random/boot_id", "rb") as file:
-                _known["boot"] = file.read().strip().decode()
-        except OSError:
-            _known["boot"] = ""
-    return _known["boot"]
-
-
-def _began(pid: str) -> str:
-    """When a process began, in ticks since the boot (proc(5)); empty: there is none."""
-    own = pid == str(os.getpid())
-    if own and pid in _known:
-        return _known[pid]
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
-    except OSError:
-        return ""
-    # State Z or X: it has ended, and nobody has looked yet.
-    began = "" if fields[0] in {b"Z", b"X"} else fields[19].decode()
-    if own:
-        _known[pid] = began
-    return began
+def _as_ourselves() -> AbstractContextManager[None]:
+    """The folder is ours; a thread that writes into files of users has the rights of the mail user meanwhile."""
+    return nullcontext() if os.geteuid() else acting_as((0, os.getegid()))

@@ -21,7 +21,7 @@ BODY = b"Subject: hello\n\nHello.\n"
 @pytest.fixture
 def store(tmp_path: Path) -> MaildirStore:
     (tmp_path / "spool").mkdir()
-    return MaildirStore(str(tmp_path / "spool"), str(tmp_path / "run/vmail/unanswered"))
+    return MaildirStore(str(tmp_path / "spool"), Unanswered(str(tmp_path / "run/vmail/unanswered")))
 
 
 def put(store: MaildirStore, key: str = "key") -> Once:
@@ -114,7 +114,7 @@ def test_a_note_is_of_this_boot_and_not_old(store: MaildirStore, tmp_path: Path,
 def test_mail_comes_also_where_nothing_can_be_noted(tmp_path: Path) -> None:
     (tmp_path / "spool").mkdir()
     (tmp_path / "file").touch()
-    ours = MaildirStore(str(tmp_path / "spool"), str(tmp_path / "file/unanswered"))
+    ours = MaildirStore(str(tmp_path / "spool"), Unanswered(str(tmp_path / "file/unanswered")))
     ours.answered([put(ours)])
     assert len(stored(tmp_path)) == 1
 
