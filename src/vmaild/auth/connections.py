@@ -36,8 +36,9 @@ class Connections:
 
     def clear(self, row: int) -> None:
         """Count nothing in a row: before a worker gets it, and after one has died."""
-        start = 1 + row * _CELLS
-        self._counts[start : start + _CELLS] = memoryview(bytes(_CELLS * 4)).cast("I")
+        if row < self._counts[0]:  # else nobody has had it yet, and to write there would take memory for nothing
+            start = 1 + row * _CELLS
+            self._counts[start : start + _CELLS] = memoryview(bytes(_CELLS * 4)).cast("I")
         self._counts[0] = max(self._counts[0], row + 1)
 
     def opened(self, row: int, address: str) -> int:

@@ -105,7 +105,8 @@ class Record:
         return self.failures_at(now, half_life) + (2.0 * 0.5 ** ((now - self.good) / _DAY) if self.good else 0.0)
 
 
-_KEYS_AT_HAND = 8192
+_KEYS_AT_HAND = 1024
+"""Each takes half a kilobyte; to make one takes a few microseconds."""
 _WAYS = 8
 # Native format: the processor writes each word of eight octets in one go.
 _KEYS = Struct(f"{_WAYS}Q")

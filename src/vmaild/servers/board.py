@@ -124,12 +124,15 @@ _HIGHEST = _START - 1
 class Row:
     """One worker's part of the board, for its event loop."""
 
-    __slots__ = ("_free", "_memory", "_words")
+    __slots__ = ("_free", "_memory", "_next", "_sessions", "_words")
 
     def __init__(self, memory: memoryview, sessions: int) -> None:
         self._memory = memory
         self._words = memory.cast("q")
-        self._free = list(range(sessions, 0, -1))
+        self._free: list[int] = []
+        """Numbers that sessions have had; those above the highest were never needed."""
+        self._next = 1
+        self._sessions = sessions
 
     def add(self, metric: Metric, number: int = 1) -> None:
         """Count something."""
@@ -143,12 +146,21 @@ class Row:
         """Note a new session (`now`: seconds since the epoch); the number by which it is told from now on."""
         self._words[Metric.SESSIONS_OPENED] += 1
         self._words[Metric.OPEN_SESSIONS] += 1
-        session = self._free.pop() if self._free else 0
+        session = self._number()
         self._words[_HIGHEST] = max(self._words[_HIGHEST], session)
         offset = _METRICS + session * _SLOT.size
         _SLOT.pack_into(self._memory, offset, 0, tls, 0, 0, now, _octets(address), _octets(domain), b"")
         self._words[offset // _WORD] = Phase.LOGIN  # last: now it is all there to be read
         return session
+
+    def _number(self) -> int:
+        """A number that no session has; 0 where there is none."""
+        if self._free:
+            return self._free.pop()
+        if self._next > self._sessions:
+            return 0
+        self._next += 1
+        return self._next - 1
 
     def secure(self, session: int, domain: str) -> None:
         """Note that a session, not logged in yet, speaks TLS from now on; and the domain that its name settled."""

@@ -15,10 +15,10 @@ import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar, cast
+from typing import BinaryIO, TypeVar, cast, overload
 
 from vmaild import __version__
 from vmaild.auth.connections import Connections
@@ -61,6 +61,8 @@ log = logging.getLogger("vmaild.pop3")
 
 AUTOLOGOUT = 600.0
 """Seconds of silence (RFC 1939 section 3: at least ten minutes)."""
+AT_REST = 5.0
+"""Seconds of silence after which a session keeps only what cannot be made again."""
 LOGIN_TIME = 60.0
 """Seconds of silence before a login."""
 LOGIN_PATIENCE = 180.0
@@ -122,7 +124,7 @@ class Pop3Service:
         return bool(named) or shared or self.directory.domain_at(arrival.here) is not None
 
     def log_out_the_silent(self) -> None:
-        """Close what has been silent for too long; called every few seconds."""
+        """Close what has been silent for too long, let the others rest; called every few seconds."""
         now = time.monotonic()
         for session in list(self.sessions):
             outside = session.state is State.AUTHORIZATION
@@ -130,6 +132,8 @@ class Pop3Service:
             late = outside and now - session.began > LOGIN_PATIENCE
             if (silent or late) and not session.working:
                 session.end(Metric.CLOSED_SILENT)
+            elif now - session.active > AT_REST:
+                session.rest()
 
     def drain(self, *, now: bool) -> None:
         """Let no session begin; with `now` end those that are in progress, deleting nothing."""
@@ -264,6 +268,11 @@ class Pop3Session(asyncio.Protocol):
         self._core.close(text, ResponseCode.SYS_TEMP)
         self._queued = False
         self._pump()
+
+    def rest(self) -> None:
+        """Nobody has asked for anything for a while: keep no more than has to be kept."""
+        if self._maildrop is not None and not self.working:
+            self._maildrop.forget_lists()
 
     # -- the beginning
 
@@ -490,7 +499,7 @@ class Pop3Session(asyncio.Protocol):
         self._maildrop = opened
         if not self._gone:
             self.service.row.log_in(self._slot, self._mailbox.domain, self._mailbox.login)
-        self._core.send(MaildropOpened(opened.sizes, opened.uids))
+        self._core.send(MaildropOpened(opened.sizes, _Uids(opened), opened.octets))
 
     # -- messages
 
@@ -565,6 +574,30 @@ class Pop3Session(asyncio.Protocol):
         self._deleted -= failed
         self.service.row.add(Metric.MESSAGES_DELETED, self._deleted)
         self._core.send(Committed(failed))
+
+
+class _Uids(Sequence[str]):
+    """The unique-ids of a maildrop, made when a client asks for them: most only poll."""
+
+    __slots__ = ("_maildrop",)
+
+    def __init__(self, maildrop: Maildrop) -> None:
+        self._maildrop = maildrop
+
+    def __len__(self) -> int:
+        return len(self._maildrop.sizes)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | Sequence[str]:
+        return self._maildrop.uids[index]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._maildrop.uids)
 
 
 def _read_whole(file: BinaryIO, name: str) -> Answer:

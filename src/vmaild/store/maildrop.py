@@ -12,14 +12,17 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import stat
 import threading
 import time
+from array import array
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from io import FileIO
+from struct import Struct
 
 from vmaild.store.content import transmitted_size
 from vmaild.store.locks import try_exclusive
@@ -38,17 +41,42 @@ _LONGEST_UID = 70  # RFC 1939 section 7, UIDL
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _BLOCK = 262144
 
+_STAMP = Struct("QQQqq")
+_BASE_NAMES = re.compile(r"(?:\A|\0)(?:new|cur)/([^:,\0]*)")
+"""Of the entries of a snapshot; see base_name."""
+_NOWHERE: Mapping[int, str | None] = {}
+
 _log = logging.getLogger("vmaild.store")
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The messages of a mailbox at one moment, in the order of their arrival; shared, so never changed."""
+    """The messages of a mailbox at one moment, in the order of their arrival; shared, so never changed.
 
-    entries: list[str] = field(default_factory=list)
-    """`new/NAME` or `cur/NAME`."""
-    sizes: list[int] = field(default_factory=list)
-    uids: list[str] = field(default_factory=list)
+    Few objects, because there is one for each mailbox that is polled: lists are made when they are asked for.
+    """
+
+    path: str
+    """Of the maildir."""
+    stamp: bytes
+    """What `new` and `cur` looked like."""
+    names: str = ""
+    """`new/NAME` or `cur/NAME` of each message, with NUL between them."""
+    sizes: Sequence[int] = ()
+    octets: int = 0
+    """The sum of the sizes."""
+    odd: str | None = None
+    """The names for UIDL, with NUL between them, where they are not the base names of the files as they are."""
+
+    def entries(self) -> list[str]:
+        """`new/NAME` or `cur/NAME` of each message."""
+        return self.names.split("\0") if self.names else []
+
+    def uids(self) -> list[str]:
+        """The names for UIDL."""
+        if self.odd is not None:
+            return self.odd.split("\0")
+        return _BASE_NAMES.findall(self.names)
 
 
 class Snapshots:
@@ -60,7 +88,7 @@ class Snapshots:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._held = 0
-        self._known: OrderedDict[str, tuple[tuple[int, ...], Snapshot]] = OrderedDict()
+        self._known: OrderedDict[str, Snapshot] = OrderedDict()
         self._counted: OrderedDict[tuple[int, ...], int] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -68,40 +96,41 @@ class Snapshots:
         """Whether `take` would list nothing."""
         known = self._known.get(path)
         try:
-            return known is not None and known[0] == _stamp(path)
+            return known is not None and known.stamp == _stamp(path)[0]
         except OSError:
             return False
 
     def take(self, path: str) -> Snapshot:
         """The messages that the maildir `path` holds now. Raises OSError."""
         now = time.time_ns()
-        stamp = _stamp(path)
+        stamp, changed = _stamp(path)
         with self._lock:
             known = self._known.get(path)
-            if known is not None and known[0] == stamp:
+            if known is not None and known.stamp == stamp:
                 self._known.move_to_end(path)
-                return known[1]
-        snapshot = self._list(path)
-        if max(stamp[2], stamp[4]) + _RACY < now:
-            self._remember(path, stamp, snapshot)
+                return known
+        snapshot = self._list(path, stamp)
+        if changed + _RACY < now:
+            self._remember(snapshot)
         return snapshot
 
-    def _remember(self, path: str, stamp: tuple[int, ...], snapshot: Snapshot) -> None:
-        if len(snapshot.uids) >= self._limit:
+    def _remember(self, snapshot: Snapshot) -> None:
+        if len(snapshot.sizes) >= self._limit:
             return
         with self._lock:
-            _, old = self._known.pop(path, (None, Snapshot()))
-            self._known[path] = (stamp, snapshot)
+            old = self._known.pop(snapshot.path, None)
+            self._known[snapshot.path] = snapshot
             # An empty mailbox takes room, too.
-            self._held += len(snapshot.uids) - len(old.uids)
+            self._held += len(snapshot.sizes) - (len(old.sizes) if old else 0)
             while self._held + len(self._known) > self._limit:
-                _, (_, oldest) = self._known.popitem(last=False)
-                self._held -= len(oldest.uids)
+                _, oldest = self._known.popitem(last=False)
+                self._held -= len(oldest.sizes)
 
-    def _list(self, path: str) -> Snapshot:
+    def _list(self, path: str, stamp: bytes) -> Snapshot:
         remove_abandoned(f"{path}/tmp")  # noqa: S108  the maildir's own
-        snapshot = Snapshot()
+        entries, sizes, uids = [], [], []
         taken: set[str] = set()
+        is_odd = False
         for entry in sorted(listing(path), key=arrival):
             base = base_name(entry[4:])
             size = recorded(entry, ",W=")
@@ -113,10 +142,19 @@ class Snapshots:
             if uid in taken:
                 uid = _unused(uid, taken)
             taken.add(uid)
-            snapshot.entries.append(entry)
-            snapshot.sizes.append(size)
-            snapshot.uids.append(uid)
-        return snapshot
+            is_odd = is_odd or uid != base
+            entries.append(entry)
+            sizes.append(size)
+            uids.append(uid)
+        largest = max(sizes, default=0)
+        return Snapshot(
+            path,
+            stamp,
+            "\0".join(entries),
+            array("I" if largest < 1 << 32 else "Q", sizes),
+            sum(sizes),
+            "\0".join(uids) if is_odd else None,
+        )
 
     def _count(self, file: str) -> int | None:
         """The octets of a message whose name does not say; None: not there, or not a message."""
@@ -138,23 +176,25 @@ class Snapshots:
         return size
 
 
-def _stamp(path: str) -> tuple[int, ...]:
-    """What changes with the list of messages. Raises OSError."""
+def _stamp(path: str) -> tuple[bytes, int]:
+    """What changes with the list of messages, and when it last did, in nanoseconds. Raises OSError."""
     new, cur = os.stat(f"{path}/new"), os.stat(f"{path}/cur")
     # The change time, unlike the modification time, cannot be set back by a tool that restores a mailbox.
-    return new.st_dev, new.st_ino, new.st_ctime_ns, cur.st_ino, cur.st_ctime_ns
+    changes = new.st_ctime_ns, cur.st_ctime_ns
+    return _STAMP.pack(new.st_dev, new.st_ino, cur.st_ino, *changes), max(changes)
 
 
 class LockedMaildrop:
     """One session's hold on a mailbox; see messages.Maildrop."""
 
-    __slots__ = ("_fd", "_moved", "_path", "_snapshot")
+    __slots__ = ("_entries", "_fd", "_moved", "_snapshot", "_uids")
 
     def __init__(self, path: str, snapshots: Snapshots) -> None:
         """Lock the maildir `path` and look at it. Raises MaildropBusy, OSError."""
-        self._path = path
-        self._moved: dict[int, str | None] = {}
+        self._moved: Mapping[int, str | None] = _NOWHERE
         """Where a message is now, by index; None: gone."""
+        self._entries: Sequence[str] = ()
+        self._uids: Sequence[str] = ()
         self._fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             if not try_exclusive(self._fd):
@@ -165,14 +205,25 @@ class LockedMaildrop:
             raise
 
     @property
-    def sizes(self) -> list[int]:
+    def sizes(self) -> Sequence[int]:
         """See messages.Maildrop."""
         return self._snapshot.sizes
 
     @property
-    def uids(self) -> list[str]:
+    def octets(self) -> int:
         """See messages.Maildrop."""
-        return self._snapshot.uids
+        return self._snapshot.octets
+
+    @property
+    def uids(self) -> Sequence[str]:
+        """See messages.Maildrop."""
+        if not self._uids:
+            self._uids = self._snapshot.uids()
+        return self._uids
+
+    def forget_lists(self) -> None:
+        """See messages.Maildrop."""
+        self._entries = self._uids = ()
 
     def open_message(self, index: int) -> FileIO:
         """See messages.Maildrop."""
@@ -185,7 +236,7 @@ class LockedMaildrop:
                 self._look_again()
         except OSError as error:
             raise store_failure(f"cannot read a message in {self._path}", error) from error
-        raise MessageGone(f"{self._path}: {self._snapshot.entries[index]} is gone")
+        raise MessageGone(f"{self._path}: {self._listed()[index]} is gone")
 
     def delete(self, indices: Iterable[int]) -> int:
         """See messages.Maildrop. Not synced: a message that a power cut brings back has the uid it had."""
@@ -221,8 +272,18 @@ class LockedMaildrop:
             os.close(self._fd)
             self._fd = -1
 
+    @property
+    def _path(self) -> str:
+        return self._snapshot.path
+
+    def _listed(self) -> Sequence[str]:
+        """The entries of the snapshot; a list for as long as it is used."""
+        if not self._entries:
+            self._entries = self._snapshot.entries()
+        return self._entries
+
     def _file(self, index: int) -> str | None:
-        entry = self._moved.get(index, self._snapshot.entries[index])
+        entry = self._moved.get(index, self._listed()[index])
         return None if entry is None else f"{self._path}/{entry}"
 
     def _look_again(self) -> None:
@@ -231,9 +292,10 @@ class LockedMaildrop:
             present = set(listing(self._path))
         except FileNotFoundError:  # the mailbox as a whole was set aside or removed
             present = set()
-        missing = [index for index, entry in enumerate(self._snapshot.entries) if entry not in present]
-        strangers = {base_name(entry[4:]): entry for entry in present.difference(self._snapshot.entries)}
-        self._moved = {i: strangers.get(base_name(self._snapshot.entries[i][4:])) for i in missing}
+        entries = self._listed()
+        missing = [index for index, entry in enumerate(entries) if entry not in present]
+        strangers = {base_name(entry[4:]): entry for entry in present.difference(entries)}
+        self._moved = {i: strangers.get(base_name(entries[i][4:])) for i in missing}
 
 
 def listing(path: str) -> list[str]:

@@ -115,17 +115,26 @@ class Maildrop(Protocol):
     """
 
     @property
-    def sizes(self) -> list[int]:
+    def sizes(self) -> Sequence[int]:
         """Octets of each message as POP3 transmits it, with CRLF line ends. Not to be changed."""
         ...
 
     @property
-    def uids(self) -> list[str]:
+    def octets(self) -> int:
+        """The sum of the sizes."""
+        ...
+
+    @property
+    def uids(self) -> Sequence[str]:
         """A name for each message, fit for UIDL: 1 to 70 characters of 0x21 to 0x7E (RFC 1939 section 7).
 
         Unique in the maildrop, and the same for as long as the message exists, through new flags, restarts
         and a move of the mailbox to another machine. Not to be changed.
         """
+        ...
+
+    def forget_lists(self) -> None:
+        """Let go of what can be made again: nobody has asked for anything for a while."""
         ...
 
     def open_message(self, index: int) -> BinaryIO:

@@ -120,7 +120,7 @@ def test_only_regular_files_are_opened(maildir: Path, name: str) -> None:
 def test_sizes_that_are_not_in_the_name_are_counted(maildir: Path, content: bytes, octets: int) -> None:
     (maildir / "new" / "1.a.h,S=3").write_bytes(content)
     with opened(maildir) as drop:
-        assert drop.sizes == [octets]
+        assert list(drop.sizes) == [octets]
 
 
 def test_sizes_in_the_name_are_believed_wherever_they_stand(maildir: Path) -> None:
@@ -128,7 +128,7 @@ def test_sizes_in_the_name_are_believed_wherever_they_stand(maildir: Path) -> No
         (maildir / name).touch()
     (maildir / "cur/5.a.h,W=x:2,S").write_bytes(b"\n")
     with opened(maildir) as drop:
-        assert drop.sizes == [11, 12, 13, 14, 2]
+        assert list(drop.sizes) == [11, 12, 13, 14, 2]
 
 
 def test_counted_sizes_are_remembered_until_the_file_changes(
@@ -147,12 +147,12 @@ def test_counted_sizes_are_remembered_until_the_file_changes(
     for name, size in (("1.a.h", 3), ("1.a.h", 3), ("1.a.h:2,S", 3)):
         file = file.rename(maildir / "new" / name)
         with opened(maildir, snapshots) as drop:
-            assert drop.sizes == [size]
+            assert list(drop.sizes) == [size]
     assert len(counted) == 1
     file.write_bytes(b"a\nb\n")
     (maildir / "new" / "2.b.h").write_bytes(b"\n")
     with opened(maildir, snapshots) as drop:
-        assert drop.sizes == [6, 2]
+        assert list(drop.sizes) == [6, 2]
     assert len(counted) == 3
     assert len(snapshots._counted) == 1  # bounded
 
@@ -319,14 +319,14 @@ class CountedSnapshots(Snapshots):
 
     listed = 0
 
-    def _list(self, path: str) -> Snapshot:
+    def _list(self, path: str, stamp: bytes) -> Snapshot:
         self.listed += 1
-        return super()._list(path)
+        return super()._list(path, stamp)
 
 
 def poll(maildir: Path, snapshots: Snapshots) -> list[str]:
     with opened(maildir, snapshots) as drop:
-        return drop.uids
+        return list(drop.uids)
 
 
 def test_a_mailbox_that_has_not_changed_is_not_listed_again(
@@ -394,3 +394,36 @@ def test_what_is_remembered_is_at_hand(maildir: Path) -> None:
     (maildir / "new" / "1.a.h,W=1").write_bytes(b"\n")
     assert not snapshots.has(str(maildir))
     assert not snapshots.has("/nonexistent")
+
+
+def test_a_hold_forgets_its_lists_and_makes_them_again(maildir: Path) -> None:
+    for number in (1, 2):
+        (maildir / "new" / f"{number}.a.h").write_bytes(b"%d\n" % number)
+    with opened(maildir) as drop:
+        before = list(drop.uids)
+        assert read(drop, 0) == b"1\n"
+        (maildir / "new" / "1.a.h").rename(maildir / "cur" / "1.a.h:2,S")
+        assert read(drop, 0) == b"1\n"
+        drop.forget_lists()
+        assert (drop._entries, drop._uids) == ((), ())
+        assert list(drop.uids) == before
+        assert [read(drop, 0), read(drop, 1)] == [b"1\n", b"2\n"]  # where the first one went is still known
+        assert drop.octets == sum(drop.sizes) == 6
+
+
+@pytest.mark.parametrize("odd", [[], ["3." + "x" * 80], ["3.a b", "4.\n"], ["1.a.h:2,S"]])
+def test_names_for_uidl_are_those_of_each_file_by_itself(maildir: Path, odd: list[str]) -> None:
+    names = ["1.a.h,S=2,W=3", "2.b.h", *odd]
+    for number, name in enumerate(names):
+        (maildir / ("cur" if number else "new") / name).write_bytes(b"x\n")
+    with opened(maildir) as drop:
+        assert len(drop.uids) == len(drop.sizes)
+        assert len(set(drop.uids)) == len(drop.uids)
+        assert all(0 < len(uid) <= 70 and uid.isprintable() and " " not in uid for uid in drop.uids)
+        assert {"1.a.h", "2.b.h"} <= set(drop.uids)
+
+
+def test_a_message_of_more_than_four_gigabytes_has_its_size(maildir: Path) -> None:
+    (maildir / "cur" / f"1.a.h,W={5 << 32}").touch()
+    with opened(maildir) as drop:
+        assert list(drop.sizes) == [5 << 32]
