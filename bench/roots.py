@@ -25,6 +25,12 @@ listen = ["unix:/run/vmail/lmtp.sock"]
 [smtp]
 listen = []
 """
+_WEB = """\
+[site]
+admins = ["{admin}"]
+[web]
+listen = ["127.0.0.1:{port}"]
+"""
 
 
 def domain(number: int) -> str:
@@ -56,9 +62,16 @@ def lay_out(folder: Path, domains: int, accounts: int) -> Layout:
     return root
 
 
-def configure(root: Layout, *, workers: int = 2, listen: tuple[str, ...] = ("127.0.0.1:0",)) -> None:
-    """Write vmail.toml."""
-    _write(root.site, _SITE.format(pop3=", ".join(f'"{place}"' for place in listen), workers=workers))
+def configure(
+    root: Layout,
+    *,
+    workers: int = 2,
+    listen: tuple[str, ...] = ("127.0.0.1:0",),
+    web: tuple[str, int] | None = None,
+) -> None:
+    """Write vmail.toml; `web`: its administrator, and its port."""
+    text = _SITE.format(pop3=", ".join(f'"{place}"' for place in listen), workers=workers)
+    _write(root.site, text + (_WEB.format(admin=web[0], port=web[1]) if web else ""))
 
 
 def fill(root: Layout, name: str, messages: int) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path[0] = str(HERE.parent)  # this folder is the package `bench`
 
-from bench import delivery, pop3, scale  # noqa: E402
+from bench import delivery, pop3, scale, web  # noqa: E402
 from bench.report import Findings  # noqa: E402
 from rich.console import Console  # noqa: E402
 
@@ -24,6 +24,7 @@ BENCHES: dict[str, Callable[..., Findings]] = {
     "scale": scale.measure,
     "pop3": pop3.measure,
     "delivery": delivery.measure,
+    "web": web.measure,
 }
 
 

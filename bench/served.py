@@ -51,11 +51,16 @@ def command(*arguments: str | Path, stdin: bytes = b"", patience: float = PATIEN
 class Server:
     """A running server."""
 
-    def __init__(self, root: Layout, *, workers: int = 2, addresses: int = 1) -> None:
-        """Start it and wait until it serves; POP3 is served on so many addresses from 127.0.0.1 on."""
+    def __init__(self, root: Layout, *, workers: int = 2, addresses: int = 1, web: str = "") -> None:
+        """Start it and wait until it serves; POP3 is served on so many addresses from 127.0.0.1 on.
+
+        `web`: who administers the site by way of the web; empty: it is not served.
+        """
         self.pop3 = [(f"127.0.0.{number}", _free_port()) for number in range(1, addresses + 1)]
         self.lmtp = f"{root.run}/lmtp.sock"
-        roots.configure(root, workers=workers, listen=tuple(f"{host}:{port}" for host, port in self.pop3))
+        self.web = _free_port() if web else 0
+        listen = tuple(f"{host}:{port}" for host, port in self.pop3)
+        roots.configure(root, workers=workers, listen=listen, web=(web, self.web) if web else None)
         started = time.perf_counter()
         self._log = open(f"{root.root}/serve.log", "ab")  # noqa: SIM115  closed by stop
         self._logged = self._log.tell()
@@ -95,6 +100,14 @@ class Server:
         """Pids of the worker processes: those of POP3, then those of LMTP."""
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return sorted(map(int, children.split()))
+
+    def cpu(self) -> float:
+        """Seconds of CPU that all processes have used until now."""
+        pids, seen = [self.process.pid], []
+        while pids:
+            seen.append(pid := pids.pop())
+            pids += map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())
+        return sum(map(_cpu, seen))
 
     def sizes(self) -> list[float]:
         """PSS of the supervisor and of each worker, in MB; the sum is what all take."""

@@ -7,16 +7,13 @@ import re
 import stat
 from collections.abc import Iterator
 
-from vmaild.address import fold
 from vmaild.admin.door import Door
 from vmaild.admin.lint import alias_faults, fallback_fault
-from vmaild.admin.refusal import Refused
 from vmaild.admin.view import View
 from vmaild.core.alias_lint import Fault, oddities
 from vmaild.core.directory import Domain, LookupFailed
 from vmaild.core.findings import Finding, Fix, FixKind, Severity
 from vmaild.core.permissions import Action, allowed
-from vmaild.formats.shadow import parse_shadow
 
 _ARCHIVED = re.compile(r"(.+)\.[0-9]{8}T[0-9]{6}(?:\.[0-9]+)?")
 
@@ -149,26 +146,25 @@ def _pairs(view: View, domain: Domain) -> Iterator[Finding]:
     """Accounts without a password line, and password lines without an account."""
     shadow = view.shadow_path(domain.name)
     try:
-        text = view.text(shadow)
-    except Refused:
+        passwords = view.passwords(domain)
+    except LookupFailed:
         return  # told as unreadable
-    passwords = {fold(entry.login): entry for entry in parse_shadow(text or "", shadow).entries}
-    for key, account in domain.accounts.items():
-        if key not in passwords:
-            yield Finding(
-                account.source.path,
-                account.source.line,
-                f"account {account.login} has no line in {shadow}, so nobody can log in",
-                f"set a password: 'vmail user passwd {account.login}@{domain.name}'",
-            )
-    for key, entry in passwords.items():
-        if key not in domain.accounts:
-            yield Finding(
-                entry.source.path,
-                entry.source.line,
-                f"there is a password for {entry.login}, but no such account in {view.passwd_path(domain.name)}",
-                "remove the line, before an account of that name gets this password",
-            )
+    for key in domain.accounts.keys() - passwords.keys():
+        account = domain.accounts[key]
+        yield Finding(
+            account.source.path,
+            account.source.line,
+            f"account {account.login} has no line in {shadow}, so nobody can log in",
+            f"set a password: 'vmail user passwd {account.login}@{domain.name}'",
+        )
+    for key in passwords.keys() - domain.accounts.keys():
+        entry = passwords[key]
+        yield Finding(
+            entry.source.path,
+            entry.source.line,
+            f"there is a password for {entry.login}, but no such account in {view.passwd_path(domain.name)}",
+            "remove the line, before an account of that name gets this password",
+        )
 
 
 def _finding(fault: Fault) -> Finding:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from vmaild.admin.answers import VERBS
@@ -19,6 +20,7 @@ from vmaild.admin.door import Door
 from vmaild.admin.entrance import CONFIRM_FIRST, SET_UP_FIRST, Entrance
 from vmaild.admin.gate import Gate
 from vmaild.admin.imports import Imports
+from vmaild.admin.overview import Survey, overview
 from vmaild.admin.refusal import Misused, Refused
 from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.directory import LookupFailed
@@ -60,7 +62,7 @@ class Desk:
         more: Mapping[str, Verb] | None = None,
     ) -> None:
         """`more`: verbs of rooms above, which ask others."""
-        self._verbs = {**VERBS, **(more or {})}
+        self._verbs: dict[str, Verb] = {**VERBS, "overview": partial(overview, Survey()), **(more or {})}
         self._door = door
         self._gate = gate
         self._sessions = sessions

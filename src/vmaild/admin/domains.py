@@ -6,7 +6,7 @@ A domain goes into service with its definition, which is therefore written last 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 
@@ -84,18 +84,19 @@ class DomainSettings:
 
 def list_domains(door: Door) -> list[DomainRecord]:
     """All domains that the actor may see, sorted by name, the damaged ones included. Raises Refused."""
+    return domain_records(door, door.view().names())
+
+
+def names_of_domains(door: Door) -> list[str]:
+    """The names of all domains that the actor may see, sorted; cheaper than list_domains by all that it counts."""
     view = door.view()
-    records = []
-    for name in view.names():
-        try:
-            domain = view.directory.find(name)
-        except LookupFailed as failure:
-            if door.actor.site_admin:
-                records.append(DomainRecord(name, None, problem=str(failure)))
-            continue
-        if domain is not None and allowed(door.actor, Action.SEE, domain.definition):
-            records.append(_record(view, name))
-    return records
+    return view.names() if door.actor.site_admin else view.administered(door.actor.principal)
+
+
+def domain_records(door: Door, names: Iterable[str]) -> list[DomainRecord]:
+    """These of them, as list_domains has them."""
+    view = door.view()
+    return [record for record in map(partial(_record_seen, door, view), names) if record is not None]
 
 
 def chosen(door: Door, name: str | None) -> list[str]:
@@ -112,6 +113,17 @@ def show_domain(door: Door, domain_name: str) -> DomainRecord:
     """One domain, by its name or a domain alias. Raises Refused."""
     view, domain = door.see(domain_name)
     return _record(view, domain.name)
+
+
+def _record_seen(door: Door, view: View, name: str) -> DomainRecord | None:
+    """A domain, unless the actor may not see it or it has just gone."""
+    try:
+        domain = view.directory.find(name)
+    except LookupFailed as failure:
+        return DomainRecord(name, None, problem=str(failure)) if door.actor.site_admin else None
+    if domain is None or not allowed(door.actor, Action.SEE, domain.definition):
+        return None
+    return _record(view, name)
 
 
 def _record(view: View, name: str) -> DomainRecord:

@@ -27,6 +27,7 @@ from vmaild.core.permissions import Action, Actor, allowed, owns
 from vmaild.core.site import Site
 from vmaild.formats.parsed import FormatError
 from vmaild.store.atomic import make_folders
+from vmaild.store.directory import DirectoryStore
 from vmaild.store.layout import Layout, layout
 from vmaild.store.locks import LockTimeout, exclusive
 from vmaild.store.maildir import MaildirStore
@@ -79,7 +80,9 @@ class Door:
         *,
         findings: tuple[Finding, ...] = (),
         lock_wait: float = LOCK_WAIT,
+        store: DirectoryStore | None = None,
     ) -> None:
+        """`store`: the domains, where the process lives long enough to keep them; None: they are read anew."""
         self.layout = layout
         self.site = site
         self.actor = actor
@@ -87,10 +90,11 @@ class Door:
         """What is wrong with vmail.toml."""
         self.messages: MessageStore = MaildirStore(layout.spool)
         self._lock_wait = lock_wait
+        self._store = store
 
     def view(self) -> View:
         """What is on disk now."""
-        return View(self.layout, self.site, self.actor)
+        return View(self.layout, self.site, self.actor, self._store)
 
     def see(self, name: str) -> tuple[View, Domain]:
         """A domain (or domain alias) that the actor may see. Raises Refused."""

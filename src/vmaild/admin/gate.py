@@ -7,10 +7,9 @@ here blocks, and belongs in a thread.
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from vmaild.address import AddressError, canonical_domain, fold
 from vmaild.admin.refusal import Refused
@@ -19,11 +18,10 @@ from vmaild.auth.passwords import verify
 from vmaild.auth.throttle import Throttle
 from vmaild.core.clients import Connection, Security, client_settings
 from vmaild.core.directory import LookupFailed
-from vmaild.core.permissions import UNIX, Actor, is_co_administrator, same_principal
+from vmaild.core.permissions import UNIX, Actor, canonical_principal, same_principal
 from vmaild.core.site import Site
-from vmaild.store.directory import FileDirectory
+from vmaild.store.directory import DirectoryStore
 from vmaild.store.layout import Layout
-from vmaild.store.learnt import read_learnt
 
 log = logging.getLogger("vmaild.login")
 
@@ -39,33 +37,26 @@ class Gate:
     layout: Layout
     site: Site
     throttle: Throttle
+    directory: DirectoryStore
+    """For all threads, too."""
     pam: Callable[[str, str], bool] | None = None
     """Whether PAM takes the password of a user of this machine; None: it is not asked."""
-    _directory: FileDirectory = field(init=False)
-    _lock: threading.Lock = field(default_factory=threading.Lock)
-
-    def __post_init__(self) -> None:
-        learnt = read_learnt(self.layout) if self.site.pop3.learn_addresses else {}
-        delimiter = self.site.recipient_delimiter
-        self._directory = FileDirectory(self.layout, delimiter, keep_copies=False, learnt=learnt)
 
     def domain_of(self, host: str, address: str) -> str | None:
         """The domain that a page was reached for: by the name that was asked for, else by the address."""
-        with self._lock:
-            try:
-                return self._directory.domain_named(host) or self._directory.domain_at(address)
-            except LookupFailed:
-                return None
+        try:
+            return self.directory.domain_named(host) or self.directory.domain_at(address)
+        except LookupFailed:
+            return None
 
     def client_settings(self, domain: str) -> dict[str, object] | None:
         """What a mail program of a domain needs, which the DNS tells everybody; None: it is not served here."""
-        with self._lock:
-            try:
-                found = self._directory.find(canonical_domain(domain)) or self._directory.find(
-                    self._directory.domain_named(domain) or "-"
-                )
-            except (AddressError, LookupFailed):
-                return None
+        try:
+            found = self.directory.find(canonical_domain(domain)) or self.directory.find(
+                self.directory.domain_named(domain) or "-"
+            )
+        except (AddressError, LookupFailed):
+            return None
         if found is None:
             return None
         settings = client_settings(found.definition, self.site, "")
@@ -103,8 +94,7 @@ class Gate:
         if principal.startswith(UNIX):
             actor = self._actor(principal)
             return actor if actor.site_admin or self.domains_of(principal) else None
-        with self._lock:
-            meant = candidate(self._directory, principal, None, time.time())
+        meant = candidate(self.directory, principal, None, time.time())
         return self._actor(principal) if _in_service(meant) else None
 
     def _actor(self, principal: str) -> Actor:
@@ -112,20 +102,13 @@ class Gate:
 
     def domains_of(self, principal: str) -> list[str]:
         """The domains that a principal is a co-administrator of, sorted."""
-        with self._lock:
-            found = []
-            for name in self._directory.names():
-                try:
-                    domain = self._directory.find(name)
-                except LookupFailed:
-                    continue
-                if domain and is_co_administrator(principal, domain.definition):
-                    found.append(name)
-        return found
+        try:
+            return self.directory.administered(canonical_principal(principal))
+        except AddressError:
+            return []
 
     def _account(self, login: str, password: str, domain: str | None, client: str) -> Actor:
-        with self._lock:
-            meant = candidate(self._directory, login, domain, time.time())
+        meant = candidate(self.directory, login, domain, time.time())
         self._wait(client, meant.domain_name, meant.key)
         secret = password.encode("utf-8", "surrogatepass")
         right = verify(secret, meant.hashed) and _in_service(meant)

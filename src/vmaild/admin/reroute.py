@@ -58,19 +58,24 @@ def in_words(decided: Route) -> str:
 
 def names_of(domain: Domain) -> set[str]:
     """Every name that means something in a domain, folded."""
-    names = {*domain.accounts, *domain.full_names}
-    for alias_file in domain.alias_files:
-        names |= alias_file.entries.keys()
-    return names
+    return {*domain.accounts.keys(), *_other_names(domain)}
+
+
+def _other_names(domain: Domain | None) -> set[str]:
+    """Those that are no accounts, or not only."""
+    if domain is None:
+        return set()
+    return set(domain.full_names).union(*(alias_file.entries.keys() for alias_file in domain.alias_files))
 
 
 def _candidates(before: View, after: View, name: str) -> set[Address]:
     was, will = _found(before, name), _found(after, name)
-    names = {ANY}.union(*(names_of(domain) for domain in (was, will) if domain is not None))
+    names = {ANY, *_moved(was, will), *_at_home(before, after, name)}
+    found = {Address(local_part, name) for local_part in names}
     hosts = _hosts(was) ^ _hosts(will)
-    found = {Address(local_part, host) for local_part in names for host in hosts}
-    found |= {Address(local_part, name) for local_part in names - _unmoved(was, will)}
-    found |= {Address(local_part, name) for local_part in names & _at_home(after, name)}
+    if hosts:
+        names = {ANY}.union(*(names_of(domain) for domain in (was, will) if domain is not None))
+        found |= {Address(local_part, host) for local_part in names for host in hosts}
     for other in _related(before, {name, *_hosts(was), *_hosts(will)}):
         related = _found(before, other)
         if related is not None:
@@ -80,24 +85,25 @@ def _candidates(before: View, after: View, name: str) -> set[Address]:
     return found
 
 
-def _unmoved(was: Domain | None, will: Domain | None) -> set[str]:
-    """Accounts that no alias hides, before and after: what comes first in the order has not changed for them.
+def _moved(was: Domain | None, will: Domain | None) -> set[str]:
+    """Names that may lead elsewhere.
 
-    They are most names of a large domain, and routing each twice would take longer than all the rest.
+    For accounts that no alias hides, before and after, what comes first in the order has not changed. They are
+    most names of a large domain, and routing each twice would take longer than all the rest.
     """
     if was is None or will is None or was.definition.disabled != will.definition.disabled:
-        return set()
-    accounts = was.accounts.keys() & will.accounts.keys()
-    for alias_file in (*was.alias_files, *will.alias_files):
-        accounts -= alias_file.entries.keys()
-    return accounts
+        return set().union(*(names_of(domain) for domain in (was, will) if domain is not None))
+    others = _other_names(was) | _other_names(will)
+    return others | (was.accounts.keys() ^ will.accounts.keys())
 
 
-def _at_home(after: View, name: str) -> set[str]:
+def _at_home(before: View, after: View, name: str) -> set[str]:
     """Accounts in whose homes something changes."""
     homes = os.path.dirname(after.layout.home(name, "login"))
     folders = map(os.path.dirname, after.files.overlay)
-    return {fold(os.path.basename(folder)) for folder in folders if os.path.dirname(folder) == homes}
+    logins = {fold(os.path.basename(folder)) for folder in folders if os.path.dirname(folder) == homes}
+    there = [domain for domain in (_found(before, name), _found(after, name)) if domain is not None]
+    return {login for login in logins if any(login in domain.accounts for domain in there)}
 
 
 def _found(view: View, name: str) -> Domain | None:

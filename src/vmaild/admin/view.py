@@ -7,52 +7,62 @@ questions as "before".
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import cached_property
 
-from vmaild.address import Address, AddressError, canonical_domain
+from vmaild.address import Address, AddressError
 from vmaild.admin.plan import FileEdit
 from vmaild.admin.refusal import Refused
 from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed, ShadowEntry
 from vmaild.core.findings import Finding
-from vmaild.core.permissions import Action, Actor, allowed
+from vmaild.core.permissions import Action, Actor, allowed, canonical_principal
 from vmaild.core.site import Site
-from vmaild.formats.domain import parse_definition
-from vmaild.store.directory import FileDirectory
+from vmaild.store.directory import DirectoryStore, FileDirectory
 from vmaild.store.files import Files, ReadFailed
 from vmaild.store.layout import Layout
-from vmaild.store.learnt import read_learnt
+from vmaild.store.learnt import Learnt, read_learnt
+from vmaild.store.roster import Roster
+
+
+def file_directory(layout: Layout, site: Site) -> FileDirectory:
+    """The domains of a layout, as nobody has read them yet."""
+    return FileDirectory(
+        layout,
+        site.recipient_delimiter,
+        forwarding=site.forwarding,
+        keep_copies=False,
+        srs=site.delivery.srs,
+        learnt=read_learnt(layout) if site.pop3.learn_addresses else {},
+    )
 
 
 class View:
     """The configuration at one moment, and what `actor` may see of it."""
 
     def __init__(
-        self, layout: Layout, site: Site, actor: Actor, overlay: Mapping[str, bytes | None] | None = None
+        self,
+        layout: Layout,
+        site: Site,
+        actor: Actor,
+        store: DirectoryStore | None = None,
+        files: Files = Files(),  # noqa: B008  immutable
     ) -> None:
+        """`store`: domains that are known already; None: they are read."""
         self.layout = layout
         self.site = site
         self.actor = actor
-        self.files = Files(overlay or {})
-        self.learnt = read_learnt(layout) if site.pop3.learn_addresses else {}
-        """What reverse DNS says of addresses, see store.learnt."""
-        self._store = FileDirectory(
-            layout,
-            site.recipient_delimiter,
-            self.files,
-            forwarding=site.forwarding,
-            keep_copies=False,
-            srs=site.delivery.srs,
-            learnt=self.learnt,
-        )
+        self.files = files
+        self._store = store or file_directory(layout, site)
         self.directory: Directory = _Once(self._store)
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
         """For answers to the actor: the domains of others look like any outside domain."""
         self._definitions: list[DomainDefinition] | None = None
-        self._stems: dict[str, str] | None = None
 
     def with_edits(self, edits: tuple[FileEdit, ...]) -> View:
         """What would be on disk after these edits."""
         overlay = {**self.files.overlay, **{edit.path: edit.after for edit in edits}}
-        return View(self.layout, self.site, self.actor, overlay)
+        files = Files(overlay)
+        return View(self.layout, self.site, self.actor, self._store.overlaid(files), files)
 
     def find(self, name: str) -> Domain | None:
         """The domain of that name or domain alias. Raises Refused where it cannot be looked up."""
@@ -76,6 +86,24 @@ class View:
         """Canonical names of all domains, sorted."""
         return self._store.names()
 
+    @cached_property
+    def learnt(self) -> Learnt:
+        """What reverse DNS says of addresses, see store.learnt."""
+        return read_learnt(self.layout) if self.site.pop3.learn_addresses else {}
+
+    def roster(self, domain: Domain) -> Roster:
+        """The accounts of a domain, to be looked through. Raises Refused."""
+        try:
+            return self._store.roster(domain.name)
+        except LookupFailed as failure:
+            raise Refused(str(failure), f"'vmail check {domain.name}' shows what is wrong") from failure
+
+    def administered(self, principal: str) -> list[str]:
+        """The domains of a co-administrator, sorted."""
+        with suppress(AddressError):
+            return self._store.administered(canonical_principal(principal))
+        return []
+
     def findings(self, name: str) -> tuple[Finding, ...]:
         """Every fault of a domain's files."""
         return self._store.findings(name)
@@ -87,6 +115,10 @@ class View:
         except LookupFailed as failure:
             raise Refused(str(failure), "run it as root, or as a user who has access") from failure
 
+    def passwords(self, domain: Domain) -> Mapping[str, ShadowEntry]:
+        """The shadow entries of a domain by folded login. Raises LookupFailed."""
+        return self._store.passwords(domain.name)
+
     def definitions(self) -> list[DomainDefinition]:
         """The definitions of all domains, but those that are damaged."""
         if self._definitions is None:
@@ -95,11 +127,10 @@ class View:
 
     def _read_definitions(self) -> Iterator[DomainDefinition]:
         for name in self.names():
-            path = self.definition_path(name)
-            text = self.text(path)
-            definition = parse_definition(text, name, path)[0] if text is not None else None
-            if definition is not None:
-                yield definition
+            with suppress(LookupFailed):
+                definition = self._store.intact(name)
+                if definition is not None:
+                    yield definition
 
     def text(self, path: str) -> str | None:
         """The text of a file, with what is no UTF-8 as surrogates; None: there is none. Raises Refused."""
@@ -135,10 +166,7 @@ class View:
         return self.layout.aliases(self._stem(domain))
 
     def _stem(self, domain: str) -> str:
-        if self._stems is None:
-            stems = self.files.names(self.layout.definitions, ".toml")
-            self._stems = {_canonical(stem): stem for stem in reversed(stems)}
-        return self._stems.get(domain, domain)
+        return self._store.stem(domain)
 
 
 class _Once:
@@ -187,13 +215,6 @@ class _Theirs:
         except LookupFailed:
             return None
         return domain if domain and allowed(self._actor, Action.SEE, domain.definition) else None
-
-
-def _canonical(stem: str) -> str:
-    try:
-        return canonical_domain(stem)
-    except AddressError:
-        return stem
 
 
 def _encoded(text: str | None) -> bytes | None:

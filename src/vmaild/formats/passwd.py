@@ -12,7 +12,7 @@ An edit keeps what an Account does not hold: the password field, the rooms and t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from vmaild.address import fold
@@ -20,12 +20,11 @@ from vmaild.core.directory import Account, Source, SubFolders
 from vmaild.core.findings import Finding
 from vmaild.formats.edit import (
     is_blank_or_comment,
-    line_at,
     numbered_lines,
-    numbers_of,
+    places_of,
     with_line_appended,
-    with_lines_replaced,
-    without_lines,
+    with_place_replaced,
+    without_places,
 )
 from vmaild.formats.parsed import FormatError, Parsed, is_utf8, quoted
 from vmaild.formats.size import parse_size, render_size
@@ -104,6 +103,14 @@ def plain_account(line: str, source: Source) -> Account:
     return Account(login, int(uid), int(gid), gecos, home, shell, None, False, source)
 
 
+def plain_names(text: str) -> Iterator[tuple[str, str]]:
+    """The folded login and the full name of each line of such a file."""
+    for line in text.split("\n"):
+        if line and line[0] != "#":
+            login, _, _, _, gecos, _ = line.split(":", 5)
+            yield login.lower(), gecos.partition(",")[0]
+
+
 def render_account(account: Account) -> str:
     """One line, without its line end. Raises FormatError for what a passwd file cannot hold."""
     return _edited(":x:::::", account)
@@ -111,15 +118,15 @@ def render_account(account: Account) -> str:
 
 def with_account(text: str, account: Account) -> str:
     """Put the account on the line of its login, else at the end. Raises FormatError as render_account does."""
-    numbers = numbers_of(text, fold(account.login), _key)
-    if not numbers:
+    places = places_of(text, fold(account.login), _key)
+    if not places:
         return with_line_appended(text, render_account(account))
-    return with_lines_replaced(text, numbers[:1], _edited(line_at(text, numbers[0]), account))
+    return with_place_replaced(text, places[0], lambda line: _edited(line, account))
 
 
 def without_account(text: str, login: str) -> str:
     """Take an account out, with any later line of the same login, which would come into force instead."""
-    return without_lines(text, numbers_of(text, fold(login), _key))
+    return without_places(text, places_of(text, fold(login), _key))
 
 
 def valid_login(login: str) -> str | None:

@@ -14,12 +14,11 @@ from vmaild.core.directory import ShadowEntry, Source
 from vmaild.core.findings import Finding
 from vmaild.formats.edit import (
     is_blank_or_comment,
-    line_at,
     numbered_lines,
-    numbers_of,
+    places_of,
     with_line_appended,
-    with_lines_replaced,
-    without_lines,
+    with_place_replaced,
+    without_places,
 )
 from vmaild.formats.parsed import FormatError, Parsed, quoted
 from vmaild.formats.passwd import valid_login
@@ -97,15 +96,15 @@ def with_entry(text: str, entry: ShadowEntry) -> str:
 
     Raises FormatError for what a shadow file cannot hold.
     """
-    numbers = numbers_of(text, fold(entry.login), _key)
-    if not numbers:
+    places = places_of(text, fold(entry.login), _key)
+    if not places:
         return with_line_appended(text, _edited(_NEW_LINE, entry))
-    return with_lines_replaced(text, numbers[:1], _edited(line_at(text, numbers[0]), entry))
+    return with_place_replaced(text, places[0], lambda line: _edited(line, entry))
 
 
 def without_entry(text: str, login: str) -> str:
     """Take an entry out, with any later line of the same login, which would come into force instead."""
-    return without_lines(text, numbers_of(text, fold(login), _key))
+    return without_places(text, places_of(text, fold(login), _key))
 
 
 def _key(line: str) -> str | None:

@@ -22,11 +22,13 @@ from typing import Any
 from vmaild.admin.desk import Desk, Request
 from vmaild.admin.door import Door
 from vmaild.admin.gate import Gate, pam_takes
+from vmaild.admin.view import file_directory
 from vmaild.auth.throttle import Slots, Throttle
 from vmaild.core.site import Site
 from vmaild.diagnose.answers import probes
 from vmaild.store.layout import Layout
 from vmaild.store.sessions import Sessions
+from vmaild.store.shared import SharedDirectory
 
 log = logging.getLogger("vmaild.keeper")
 
@@ -47,8 +49,9 @@ def make_desk(layout: Layout, site: Site, failures: Slots) -> Desk:
         def pam(user: str, password: str) -> bool:
             return pam_takes(user, password, site.web.pam_service)
 
-    gate = Gate(layout, site, Throttle(failures, site.auth), pam)
-    return Desk(lambda actor: Door(layout, site, actor), gate, Sessions(layout), probes())
+    domains = SharedDirectory(file_directory(layout, site))
+    gate = Gate(layout, site, Throttle(failures, site.auth), domains, pam)
+    return Desk(lambda actor: Door(layout, site, actor, store=domains), gate, Sessions(layout), probes())
 
 
 def run(channel: socket.socket, web: int, desk: Desk) -> None:

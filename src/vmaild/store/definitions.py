@@ -21,6 +21,7 @@ from vmaild import __version__
 from vmaild.address import AddressError, canonical_domain
 from vmaild.core.directory import DomainDefinition, LookupFailed
 from vmaild.core.findings import Finding, Severity
+from vmaild.core.permissions import canonical_principal, is_co_administrator
 from vmaild.formats.domain import parse_definition
 from vmaild.store.atomic import write_atomically
 from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell
@@ -47,6 +48,8 @@ class _Claims(NamedTuple):
     aliases: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
     mail_hosts: tuple[str, ...] = ()
+    admins: tuple[str, ...] = ()
+    """Co-administrators."""
 
 
 class _Owners(NamedTuple):
@@ -55,6 +58,7 @@ class _Owners(NamedTuple):
     aliases: dict[str, tuple[str, ...]]
     addresses: dict[str, tuple[str, ...]]
     mail_hosts: dict[str, tuple[str, ...]]
+    admins: dict[str, tuple[str, ...]]
 
 
 class _Index(NamedTuple):
@@ -67,6 +71,9 @@ class _Index(NamedTuple):
 
 
 _NO_CLAIMS = _Claims()
+_INDEX_FORMAT = f"{__version__}/2"
+_SHORT_LIVED = 3600.0
+"""Seconds that what is overlaid is not looked for again: a plan is made in less."""
 
 
 class Definitions:
@@ -83,7 +90,7 @@ class Definitions:
         self._spelt: dict[str, str] = {}
         """Stems of files that are not named as their domain canonically is."""
         self._claims: dict[str, _Claims] = {}
-        self._owners = _Owners({}, {}, {})
+        self._owners = _Owners({}, {}, {}, {})
         self._round: Iterator[None] | None = None
         self._folder: Fingerprint | None = None
         self._next_round = 0.0
@@ -149,14 +156,54 @@ class Definitions:
         owners = self._owners.aliases.get(host) or self._owners.mail_hosts.get(host, ())
         return owners[0] if len(owners) == 1 else None
 
+    def administered(self, principal: str) -> list[str]:
+        """The domains that name a co-administrator, in canonical spelling; sorted."""
+        self._look()
+        found = []
+        for name in self._owners.admins.get(principal, ()):
+            with suppress(LookupFailed):
+                definition = self.get(name)  # as it is at this moment
+                if definition is not None and is_co_administrator(principal, definition):
+                    found.append(name)
+        return found
+
+    def overlaid(self, files: Files) -> Definitions:
+        """These, as they would be with what `files` overlay; nothing else is looked at again."""
+        self._look()
+        copy = Definitions(self._layout, files, keep_copies=False)
+        copy._parts, copy._seen, copy._spelt = dict(self._parts), dict(self._seen), dict(self._spelt)
+        copy._claims, copy._owners = dict(self._claims), _Owners(*map(dict, self._owners))
+        copy._complete, copy._next_round = self._complete, time.monotonic() + _SHORT_LIVED
+        for path, content in files.overlay.items():
+            folder, stem = os.path.dirname(path), os.path.basename(path).removesuffix(".toml")
+            name = _canonical(stem)
+            if folder != self._layout.definitions or not path.endswith(".toml") or not name:
+                continue
+            if content is not None:
+                copy._spell(name, stem)
+                copy._look_at(name, _Index({}, {}))
+            elif stem == copy.stem(name):
+                copy._forget(name)
+        copy._folder = files.fingerprint(self._layout.definitions)
+        return copy
+
     def names(self) -> list[str]:
         """All names as of now, sorted."""
         self._look(whole=True)
         return sorted(self._seen)
 
     def stem(self, name: str) -> str:
-        """How a domain's files spell its name."""
+        """How a domain's files spell its name, as far as is known."""
         return self._spelt.get(name, name)
+
+    def stem_now(self, name: str) -> str:
+        """How a domain's files spell its name, as of now."""
+        if self._complete:
+            self._look()
+            return self.stem(name)
+        # A round would read every definition.
+        spelt = (stem for stem in self._files.stems(self._layout.definitions, ".toml") if _canonical(stem) == name)
+        return min(spelt, default=name)
 
     def part(self, name: str) -> DefinitionPart | None:
         """What `get` has read last."""
@@ -336,7 +383,7 @@ class Definitions:
             found = self._files.read(path)
             try:
                 kept = json.loads(found[0]) if found else {}
-                if kept.get("version") == __version__:
+                if kept.get("version") == _INDEX_FORMAT:
                     claims = {name: _Claims(*map(tuple, each)) for name, each in kept["claims"].items()}
                     return _Index(dict(kept["seen"]), claims)
             except (ValueError, TypeError, LookupError, AttributeError) as error:
@@ -349,14 +396,18 @@ class Definitions:
 
         faulty = {name for name, part in self._parts.items() if part.findings}
         seen = {name: stamp for name, stamp in self._seen.items() if name not in faulty}
-        text = json.dumps({"version": __version__, "seen": seen, "claims": self._claims})
+        text = json.dumps({"version": _INDEX_FORMAT, "seen": seen, "claims": self._claims})
         with suppress(OSError):
             write_atomically(self._index(), text.encode(), durable=False)
 
 
 def _claims(definition: DomainDefinition) -> _Claims:
     hosts = (definition.mail_host,) if definition.mail_host else ()
-    return _Claims(definition.aliases, definition.addresses, hosts)
+    admins = []
+    for admin in definition.admins:
+        with suppress(AddressError):  # one that is damaged means nobody
+            admins.append(canonical_principal(admin))
+    return _Claims(definition.aliases, definition.addresses, hosts, tuple(dict.fromkeys(admins)))
 
 
 def _canonical(stem: str) -> str:

@@ -13,7 +13,7 @@ import logging
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, KeysView, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -41,6 +41,7 @@ from vmaild.store.homes import Homes
 from vmaild.store.layout import Layout
 from vmaild.store.learnt import Learnt
 from vmaild.store.lines import PASSWD, SHADOW, read_lines
+from vmaild.store.roster import Roster
 from vmaild.store.secret import srs_secret
 
 log = logging.getLogger("vmaild.store")
@@ -50,6 +51,8 @@ CACHED_ENTRIES = 500_000
 their passwords are asked for, too."""
 _WEIGHT = 10
 """Entries that take as much room as a domain without any."""
+_ROSTERS = 8
+"""Domains whose rosters are kept."""
 _VANISH_AFTER = 2.0
 """Seconds until a file that vanished is believed to be gone: editors and copies leave it missing for a moment,
 and in that moment its users must not become unknown."""
@@ -82,6 +85,30 @@ class DirectoryStore(Passwords, Protocol):
         """Every fault of the domain's files."""
         ...
 
+    def administered(self, principal: str) -> list[str]:
+        """The domains that name a co-administrator, in canonical spelling; sorted."""
+        ...
+
+    def intact(self, domain: str) -> DomainDefinition | None:
+        """The definition of a domain of that very name, as it is now; None: it is damaged. Raises LookupFailed."""
+        ...
+
+    def roster(self, domain: str) -> Roster:
+        """The accounts of a domain, to be looked through. Raises LookupFailed."""
+        ...
+
+    def passwords(self, domain: str) -> Mapping[str, ShadowEntry]:
+        """The shadow entries of a domain by folded login. Raises LookupFailed."""
+        ...
+
+    def stem(self, domain: str) -> str:
+        """How the files of a domain spell its name."""
+        ...
+
+    def overlaid(self, files: Files) -> DirectoryStore:
+        """The same with what a change would write in the place of what is there."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
@@ -111,6 +138,9 @@ class _Accounts(Mapping[str, Account]):
 
     def __len__(self) -> int:
         return len(self._accounts)
+
+    def keys(self) -> KeysView[str]:
+        return self._accounts.keys()
 
 
 class FileDirectory:
@@ -143,6 +173,7 @@ class FileDirectory:
         self._domains: OrderedDict[str, _Loaded] = OrderedDict()
         self._held = 0
         self._vanished: dict[str, float] = {}
+        self._rosters: OrderedDict[str, Roster] = OrderedDict()
 
     # -- the questions
 
@@ -190,6 +221,10 @@ class FileDirectory:
         """See DirectoryStore."""
         return self._shadow(domain).value.get(fold(login))
 
+    def passwords(self, domain: str) -> Mapping[str, ShadowEntry]:
+        """See DirectoryStore."""
+        return self._shadow(domain).value
+
     def any_password(self, domain: str) -> str:
         """See DirectoryStore."""
         entries = self._shadow(domain).value.values()
@@ -209,6 +244,49 @@ class FileDirectory:
             if not found:
                 found.append(_unreadable(str(failure)))
         return tuple(dict.fromkeys((*self._definitions.clashes(domain), *found)))
+
+    def administered(self, principal: str) -> list[str]:
+        """See DirectoryStore."""
+        return self._definitions.administered(principal)
+
+    def intact(self, domain: str) -> DomainDefinition | None:
+        """See DirectoryStore."""
+        definition = self._definitions.get(domain)
+        part = self._definitions.part(domain)
+        damaged = part is not None and any(each.severity is Severity.ERROR for each in part.findings)
+        return None if damaged else definition
+
+    def roster(self, domain: str) -> Roster:
+        """See DirectoryStore."""
+        accounts = self._part(self._layout.passwd(self._definitions.stem(domain)), _accounts, _NO_ACCOUNTS).value
+        roster = self._rosters.pop(domain, None)
+        if roster is None or roster.accounts is not accounts:
+            roster = Roster(accounts, roster)
+        self._rosters[domain] = roster
+        if len(self._rosters) > _ROSTERS:
+            self._rosters.popitem(last=False)
+        return roster
+
+    def stem(self, domain: str) -> str:
+        """See DirectoryStore."""
+        return self._definitions.stem_now(domain)
+
+    def overlaid(self, files: Files) -> FileDirectory:
+        """See DirectoryStore."""
+        copy = FileDirectory(
+            self._layout,
+            self.delimiter,
+            files,
+            forwarding=self._forwarding,
+            keep_copies=False,
+            learnt=self._learnt,
+        )
+        copy._secret = self._secret
+        copy._definitions = self._definitions.overlaid(files)
+        # What a file would be without is not waited for.
+        gone = {path for path, content in files.overlay.items() if content is None}
+        copy._parts = {key: part for key, part in self._parts.items() if key[0] not in gone}
+        return copy
 
     # -- domains
 

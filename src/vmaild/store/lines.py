@@ -9,7 +9,7 @@ numbers of lines included, is what a reading of the whole gives.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Generic, TypeVar
@@ -51,7 +51,7 @@ SHADOW = LineFormat(plain_passwords, parse_shadow, plain_password)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Piece:
+class Piece:
     """Some whole lines of a file."""
 
     serial: int
@@ -74,7 +74,7 @@ class Lines(Mapping[str, E]):
         self,
         form: LineFormat[E],
         path: str,
-        pieces: Sequence[_Piece],
+        pieces: Sequence[Piece],
         places: Mapping[str, int],
         findings: tuple[Finding, ...],
     ) -> None:
@@ -88,7 +88,7 @@ class Lines(Mapping[str, E]):
         self.findings = findings
 
     @property
-    def pieces(self) -> Sequence[_Piece]:
+    def pieces(self) -> Sequence[Piece]:
         """All that the text is made of."""
         return tuple(self._pieces.values())
 
@@ -116,6 +116,10 @@ class Lines(Mapping[str, E]):
     def __len__(self) -> int:
         return len(self._places)
 
+    def keys(self) -> KeysView[str]:
+        """As of any mapping; not in the order of the file, but those of two are compared in no time."""
+        return self._places.keys()
+
 
 def read_lines(
     form: LineFormat[E], text: str, path: str, before: object = None
@@ -134,7 +138,7 @@ def read_lines(
         for login in piece.logins:
             del places[login]
     serial = max((piece.serial for piece in old), default=0)
-    middle: list[_Piece] = []
+    middle: list[Piece] = []
     for number, part in enumerate(_parts(text, start, len(text) - _length(kept_behind)), serial + 1):
         piece, numbers = _piece(form, number, part)
         for login, line in numbers.items():
@@ -151,7 +155,7 @@ def read_lines(
 # -- parts
 
 
-def _common_head(old: Sequence[_Piece], text: str) -> int:
+def _common_head(old: Sequence[Piece], text: str) -> int:
     """How many pieces the text begins with, as it did before."""
     position = 0
     for count, piece in enumerate(old):
@@ -163,7 +167,7 @@ def _common_head(old: Sequence[_Piece], text: str) -> int:
     return len(old)
 
 
-def _common_tail(old: Sequence[_Piece], text: str, start: int) -> int:
+def _common_tail(old: Sequence[Piece], text: str, start: int) -> int:
     """How many of these pieces the text ends with, behind `start`."""
     end = len(text)
     for count, piece in enumerate(reversed(old)):
@@ -183,7 +187,7 @@ def _parts(text: str, start: int, end: int) -> Iterator[str]:
         start = cut
 
 
-def _piece(form: LineFormat[E], serial: int, text: str) -> tuple[_Piece, dict[str, int]]:
+def _piece(form: LineFormat[E], serial: int, text: str) -> tuple[Piece, dict[str, int]]:
     """A piece, and the lines of its logins in it."""
     findings = 0
     plain = numbers = form.plain(text)
@@ -194,19 +198,19 @@ def _piece(form: LineFormat[E], serial: int, text: str) -> tuple[_Piece, dict[st
     lines = text.split("\n")
     starts = array("L", accumulate((len(line) + 1 for line in lines), initial=0))
     starts[-1] = len(text)
-    return _Piece(serial, text, starts, tuple(numbers), plain is not None, findings), numbers
+    return Piece(serial, text, starts, tuple(numbers), plain is not None, findings), numbers
 
 
-def _findings(form: LineFormat[E], path: str, pieces: Sequence[_Piece]) -> Iterator[Finding]:
+def _findings(form: LineFormat[E], path: str, pieces: Sequence[Piece]) -> Iterator[Finding]:
     for piece, first in zip(pieces, _firsts(pieces), strict=False):
         if piece.findings:
             yield from form.parse(piece.text, path, first).findings
 
 
-def _length(pieces: Sequence[_Piece]) -> int:
+def _length(pieces: Sequence[Piece]) -> int:
     return sum(len(piece.text) for piece in pieces)
 
 
-def _firsts(pieces: Sequence[_Piece]) -> Iterable[int]:
+def _firsts(pieces: Sequence[Piece]) -> Iterable[int]:
     """The number of the first line of each piece."""
     return accumulate((len(piece.starts) - 2 for piece in pieces), initial=1)

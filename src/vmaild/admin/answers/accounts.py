@@ -8,26 +8,16 @@ from typing import Any
 
 from vmaild.address import Address
 from vmaild.admin import accounts, owner, records
-from vmaild.admin.answers.values import MAX_PAGE, Values, Verb, dry, mail, page, plain, plan_values, strong
+from vmaild.admin.answers.values import Values, Verb, dry, mail, page, plain, plan_values, strong
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain, parse_name
 
 
 def _users(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     view, domain = door.see(parse_domain(values["domain"]))
-    wanted = str(values.get("query", "")).lower()
-    keys = [key for key in domain.accounts if wanted in key]
-    if wanted and len(keys) < MAX_PAGE:
-        named = (key for key, account in domain.accounts.items() if wanted in account.full_name.lower())
-        keys = list(dict.fromkeys((*keys, *named)))
-    match values.get("sort"):
-        case "name":
-            keys.sort(key=lambda key: domain.accounts[key].full_name.lower())
-        case _:
-            keys.sort()
-    if values.get("descending"):
-        keys.reverse()
-    part = page(keys, values)
+    by_name, descending = values.get("sort") == "name", bool(values.get("descending"))
+    query = str(values.get("query", ""))
+    part = page(view.roster(domain).found(query, by_name=by_name, descending=descending), values)
     items = [user_values(records.record_of(view, domain, domain.accounts[key])) for key in part["items"]]
     return part | {"items": items, "max_users": domain.definition.max_users}
 

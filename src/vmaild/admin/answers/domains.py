@@ -17,9 +17,8 @@ from vmaild.formats.domain import settings_of
 
 def _domains(door: Door, values: Values) -> Any:  # noqa: ANN401  plain values
     wanted = str(values.get("query", "")).lower()
-    found = [record for record in domains.list_domains(door) if wanted in record.name]
-    part = page(found, values)
-    return part | {"items": [_domain_values(record) for record in part["items"]]}
+    part = page([name for name in domains.names_of_domains(door) if wanted in name], values)
+    return part | {"items": [_domain_values(record) for record in domains.domain_records(door, part["items"])]}
 
 
 def _domain_values(record: domains.DomainRecord) -> dict[str, Any]:

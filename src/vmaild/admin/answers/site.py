@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from vmaild.admin import audit, checks, overview, tokens
+from vmaild.admin import audit, checks, tokens
 from vmaild.admin.answers.values import MAX_PAGE, Values, Verb, plain
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
@@ -55,7 +55,6 @@ def _token_revoke(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
 VERBS: Mapping[str, Verb] = {
     "check": _check,
     "audit": _audit,
-    "overview": overview.overview,
     "tokens": _tokens,
     "token.add": _token_add,
     "token.revoke": _token_revoke,
