@@ -17,7 +17,7 @@ from vmaild.admin.door import Change, Door, Draft, refusals
 from vmaild.admin.leftovers import of_account
 from vmaild.admin.names import parse_name
 from vmaild.admin.plan import Mail, MailEffect, Step
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Code, Refused
 from vmaild.admin.view import View
 from vmaild.core.directory import Account, Domain, ShadowEntry
 from vmaild.core.permissions import Action, allowed
@@ -117,7 +117,9 @@ def _permitted(door: Door, view: View, address: Address) -> Domain:
     domain = view.find(address.domain)
     if not allowed(door.actor, Action.ACCOUNTS, domain.definition if domain else None):
         raise Refused(
-            f"{door.actor.principal} may not {Action.ACCOUNTS.value} {address.domain}", "ask a site administrator"
+            f"{door.actor.principal} may not {Action.ACCOUNTS.value} {address.domain}",
+            "ask a site administrator",
+            Code.NOT_FOUND,
         )
     return view.domain(address.domain)
 

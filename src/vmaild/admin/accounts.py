@@ -17,7 +17,7 @@ from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.leftovers import factor_of, of_account
 from vmaild.admin.plan import FileEdit, Mail, MailEffect, Plan, Step
 from vmaild.admin.records import account_of
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.admin.reroute import in_words
 from vmaild.admin.view import View
 from vmaild.core.directory import Account, Domain, ShadowEntry
@@ -178,7 +178,7 @@ def see_rank(view: View, domain: Domain, address: Address) -> None:
     """See that nobody gains rights by an account: whoever can log in to it has what it may do."""
     principal = str(Address(address.key, domain.name))
     if not view.actor.site_admin and outranks(principal, view.actor, view.site.admins, view.definitions()):
-        raise Refused(f"{principal} administers more than you", "ask a site administrator")
+        raise Refused(f"{principal} administers more than you", "ask a site administrator", Code.NOT_PERMITTED)
 
 
 def _login_or_leftover(door: Door, view: View, domain: Domain, address: Address) -> str:
@@ -202,7 +202,9 @@ def check_new(domain: Domain, address: Address) -> None:
     there = domain.accounts.get(address.key)
     if there is not None:
         raise Refused(
-            f"{there.login}@{domain.name} exists already ({there.source})", "change it with 'vmail user set'"
+            f"{there.login}@{domain.name} exists already ({there.source})",
+            "change it with 'vmail user set'",
+            Code.EXISTS,
         )
 
 

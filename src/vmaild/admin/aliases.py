@@ -10,7 +10,7 @@ from vmaild.address import Address, fold
 from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.lint import target_faults
 from vmaild.admin.plan import Plan
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.admin.view import View
 from vmaild.core.directory import AliasEntry, AliasFile, Domain
 from vmaild.core.permissions import Action, allowed, is_simple
@@ -101,6 +101,7 @@ def _write(
                 raise Refused(
                     f"alias {implicit.name}@{domain.name} exists already ({implicit.source})",
                     "change it with 'vmail alias set'",
+                    Code.EXISTS,
                 )
             _check_rights(view, domain, implicit.targets)
         _check_rights(view, domain, targets)
@@ -132,7 +133,9 @@ def _check_rights(view: View, domain: Domain, targets: Sequence[str]) -> None:
     for target in targets:
         if not is_simple(target) and not allowed(view.actor, Action.PROGRAMS, domain.definition):
             raise Refused(
-                f"{view.actor.principal} may not {Action.PROGRAMS.value} {domain.name}", "ask a site administrator"
+                f"{view.actor.principal} may not {Action.PROGRAMS.value} {domain.name}",
+                "ask a site administrator",
+                Code.NOT_PERMITTED,
             )
 
 
@@ -158,4 +161,8 @@ def _own_name(target: str) -> str:
 
 
 def _no_alias(name: str, domain: str) -> Refused:
-    return Refused(f"there is no alias {name} in {domain}", f"'vmail alias list {domain}' shows which there are")
+    return Refused(
+        f"there is no alias {name} in {domain}",
+        f"'vmail alias list {domain}' shows which there are",
+        Code.NOT_FOUND,
+    )

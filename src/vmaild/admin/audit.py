@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 
 from vmaild.admin.door import Door
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Code, Refused
 from vmaild.store.state import AuditLog, AuditRecord, StateUnusable
 
 PAGE = 50
@@ -18,7 +18,9 @@ def changes(door: Door, domain: str | None, page: int = 1, size: int = PAGE) -> 
     if domain is not None:
         domain = door.see(domain)[1].name
     elif not door.actor.site_admin:
-        raise Refused("only a site administrator sees the changes of all domains", "name a domain")
+        raise Refused(
+            "only a site administrator sees the changes of all domains", "name a domain", Code.NOT_PERMITTED
+        )
     with state_refusals():
         found = AuditLog(door.layout).records(size, domain=domain, skip=(max(page, 1) - 1) * size)
     return [asdict(record) for record in reversed(found)]

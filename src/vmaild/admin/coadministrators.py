@@ -9,7 +9,7 @@ from vmaild.address import parse_address
 from vmaild.admin.definitions import domain_itself, edited_definition
 from vmaild.admin.door import Change, Door, Draft, refusals
 from vmaild.admin.plan import Plan
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Code, Refused
 from vmaild.admin.view import View
 from vmaild.core.directory import Domain
 from vmaild.core.permissions import (
@@ -83,6 +83,7 @@ def revoke(door: Door, principal: str, domain_name: str, *, dry_run: bool = Fals
             raise Refused(
                 f"{principal} is no co-administrator of {domain.name}",
                 f"'vmail admin list {domain.name}' shows who is",
+                Code.NOT_FOUND,
             )
         edits = edited_definition(
             view, domain.name, {"admins": left or None, "rights": _without(domain, principal) or None}

@@ -17,11 +17,11 @@ from vmaild.admin.answers import VERBS
 from vmaild.admin.answers.own import set_own_password
 from vmaild.admin.answers.values import Verb, plain
 from vmaild.admin.door import Door
-from vmaild.admin.entrance import CONFIRM_FIRST, SET_UP_FIRST, Entrance
+from vmaild.admin.entrance import Entrance
 from vmaild.admin.gate import Gate
 from vmaild.admin.imports import Imports
 from vmaild.admin.overview import Survey, overview
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import Actor
@@ -35,8 +35,17 @@ Answer = dict[str, Any]
 
 SIGNED_OUT = "signed out"
 """The problem of a refusal where nobody is known by that secret."""
-_STATUS = {SIGNED_OUT: 401, SET_UP_FIRST: 428, CONFIRM_FIRST: 403}
-"""Of refusals that pages and scripts act upon."""
+_STATUS = {
+    Code.INVALID: 422,
+    Code.NOT_FOUND: 404,
+    Code.NOT_PERMITTED: 403,
+    Code.SIGNED_OUT: 401,
+    Code.TOO_MANY_TRIES: 429,
+    Code.SECOND_FACTOR_FIRST: 428,
+    Code.CONFIRM_FIRST: 403,
+    Code.UNAVAILABLE: 503,
+}
+"""As RFC 9110 section 15.5 has them, and RFC 6585; of all others 409."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +82,13 @@ class Desk:
         """Carry a request out: `{"ok": ...}`, or a problem with `remedy` and `status`. Never raises."""
         try:
             return {"ok": self._carry_out(request)}
-        except Misused as refusal:
-            return {"problem": refusal.problem, "remedy": refusal.remedy, "status": 422}
         except Refused as refusal:
-            status = _STATUS.get(refusal.problem, 409)
-            return {"problem": refusal.problem, "remedy": refusal.remedy, "status": status}
+            return _told(refusal)
         except (StateUnusable, LookupFailed) as error:
             log.error("%s", error)
         except Exception:
             log.exception("%s failed", request.verb)
-        return {"problem": "this cannot be done now", "remedy": "try again later", "status": 503}
+        return _told(Refused("this cannot be done now", "try again later", Code.UNAVAILABLE))
 
     def _carry_out(self, request: Request) -> Any:  # noqa: ANN401  plain values, as JSON has them
         match request.verb:
@@ -133,7 +139,7 @@ class Desk:
         known = token or session
         actor = self._gate.actor(known.principal) if known else None
         if known is None or actor is None:
-            raise Refused(SIGNED_OUT, "sign in again")
+            raise Refused(SIGNED_OUT, "sign in again", Code.SIGNED_OUT)
         if token is not None:
             _within(token, request)
         return actor, session.number if session else 0
@@ -161,15 +167,29 @@ class Desk:
         ]
 
 
+def _told(refusal: Refused) -> Answer:
+    status = _STATUS.get(refusal.code, 409)
+    return {
+        "code": refusal.code.value,
+        "problem": refusal.problem,
+        "remedy": refusal.remedy,
+        "status": status,
+    }
+
+
 def _within(token: Token, request: Request) -> None:
     """See that a token is for this. Raises Refused, which does not tell what is there beyond it."""
     verb, values = request.verb, request.values
     if token.rights and not any(verb in RIGHTS[right] for right in token.rights if right in RIGHTS):
-        raise Refused("this token is not for that", "make one with the right for it: 'vmail token add --help'")
+        raise Refused(
+            "this token is not for that",
+            "make one with the right for it: 'vmail token add --help'",
+            Code.NOT_PERMITTED,
+        )
     if verb.startswith(("session.", "own", "factor", "token")):
-        raise Refused("this is for people, not for tokens", "sign in on the web")
+        raise Refused("this is for people, not for tokens", "sign in on the web", Code.NOT_PERMITTED)
     if not token.domain or verb == "who":
         return
     named = str(values.get("domain") or str(values.get("address", "")).rpartition("@")[2]).strip().lower()
     if named != token.domain:
-        raise Refused("this token is for one domain only", f"ask for {token.domain}")
+        raise Refused("this token is for one domain only", f"ask for {token.domain}", Code.NOT_FOUND)

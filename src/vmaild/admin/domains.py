@@ -19,7 +19,7 @@ from vmaild.admin.leftovers import factor_of, fresh_path, of_domain
 from vmaild.admin.lint import fallback_fault
 from vmaild.admin.names import parse_domain
 from vmaild.admin.plan import FileEdit, Mail, Plan, Step
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.admin.view import View
 from vmaild.core.directory import DomainDefinition, LookupFailed
 from vmaild.core.permissions import UNIX, Action, allowed
@@ -138,11 +138,16 @@ def _record(view: View, name: str) -> DomainRecord:
 
 def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool = False) -> Plan:
     """Put a new domain into service; files of that name are kept and used. Raises Refused."""
+    if not door.actor.site_admin:  # be there a domain of that name or not
+        who = door.actor.principal
+        raise Refused(f"{who} may not add domains", "ask a site administrator", Code.NOT_PERMITTED)
 
     def draft(view: View) -> Draft:
         definition = view.definition_path(name)
         if view.text(definition) is not None:
-            raise Refused(f"domain {name} exists already ({definition})", "change it with 'vmail domain set'")
+            raise Refused(
+                f"domain {name} exists already ({definition})", "change it with 'vmail domain set'", Code.EXISTS
+            )
         if len(name) > _LONGEST_NAME:
             raise Misused(f"{name} is too long to name files after it", "choose a shorter name")
         chosen = _with_addresses(view, name, settings)

@@ -17,7 +17,7 @@ from vmaild.address import Address, AddressError
 from vmaild.admin.actor import unix_actor, user_name
 from vmaild.admin.execute import carry_out
 from vmaild.admin.plan import FileEdit, Plan, Step
-from vmaild.admin.refusal import Misused, Refused, system_refusal
+from vmaild.admin.refusal import Code, Misused, Refused, system_refusal
 from vmaild.admin.reroute import rerouted
 from vmaild.admin.tables import installed_tables, table_steps
 from vmaild.admin.view import View
@@ -150,7 +150,12 @@ class Door:
         except Refused:
             domain = None  # a co-administrator learns nothing of domains that are not theirs, not even this
         if not allowed(self.actor, action, domain.definition if domain else None):
-            raise Refused(f"{self.actor.principal} may not {action.value} {name}", "ask a site administrator")
+            seen = domain is not None and allowed(self.actor, Action.SEE, domain.definition)
+            raise Refused(
+                f"{self.actor.principal} may not {action.value} {name}",
+                "ask a site administrator",
+                Code.NOT_PERMITTED if seen or action is Action.MACHINE else Code.NOT_FOUND,
+            )
 
     def _plan(self, view: View, change: Change) -> Plan:
         draft = change.draft(view)
@@ -216,6 +221,7 @@ class Door:
                     raise Refused(
                         f"{what} is being changed by {_holder(timeout.pid)}",
                         "run it again when that has ended",
+                        Code.BUSY,
                     ) from timeout
             yield
 

@@ -16,7 +16,7 @@ from typing import Any
 from vmaild.admin import second_factor
 from vmaild.admin.door import Door
 from vmaild.admin.gate import Gate
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.core.permissions import Actor
 from vmaild.core.second_factor import enrolment_uri
 from vmaild.store.layout import Layout
@@ -114,11 +114,11 @@ class Entrance:
         """See that a session may use a verb now. Raises Refused, StateUnusable."""
         free = verb.startswith(("session.", "factor", "own.")) or verb in _WITHOUT_FACTOR
         if not free and self.lacks_factor(actor):
-            raise Refused(SET_UP_FIRST, "do so at /account/second-factor")
+            raise Refused(SET_UP_FIRST, "do so at /account/second-factor", Code.SECOND_FACTOR_FIRST)
         if verb in DANGEROUS and not values.get("dry_run"):
             with self._lock:
                 if self._shown.pop(session, -_FRESH) <= time.monotonic() - _FRESH:
-                    raise Refused(CONFIRM_FIRST, "confirm it")
+                    raise Refused(CONFIRM_FIRST, "confirm it", Code.CONFIRM_FIRST)
 
     def factor(self, door: Door, session: int, verb: str, values: Values) -> dict[str, Any]:
         """What somebody does with their own second factor. Raises Refused, StateUnusable."""
@@ -129,7 +129,7 @@ class Entrance:
                 return {"on": left is not None, "left": left or 0, "required": self.requires(door.actor)}
             case "factor.begin":
                 if second_factor.recovery_codes_left(self.layout, principal) is not None:
-                    raise Refused("there is a second factor already", "switch it off first")
+                    raise Refused("there is a second factor already", "switch it off first", Code.EXISTS)
                 with self._lock:
                     self._beginning[session] = (second_factor.new_secret(), time.monotonic() + _PATIENCE)
                 return self._offer(principal, session)

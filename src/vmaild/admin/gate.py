@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vmaild.address import AddressError, canonical_domain, fold
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Code, Refused
 from vmaild.auth.candidate import Candidate, candidate
 from vmaild.auth.passwords import verify
 from vmaild.auth.throttle import Throttle
@@ -86,7 +86,7 @@ class Gate:
         if not takes():
             self.throttle.failed(client, domain, key, code.encode("utf-8", "surrogatepass"), time.monotonic())
             log.info("wrong code of a second factor: %r from %s", principal, client)
-            raise Refused(WRONG_CODE, "wait for the next code, or use a recovery code")
+            raise Refused(WRONG_CODE, "wait for the next code, or use a recovery code", Code.WRONG_LOGIN)
         self.throttle.succeeded(client, domain, key, time.monotonic())
 
     def actor(self, principal: str) -> Actor | None:
@@ -133,12 +133,12 @@ class Gate:
             return
         self.throttle.failed(client, domain, key, secret, now)
         log.info("web login failed: %r from %s", login, client)
-        raise Refused(WRONG, "try again")
+        raise Refused(WRONG, "try again", Code.WRONG_LOGIN)
 
     def _wait(self, client: str, domain: str, key: str) -> None:
         verdict = self.throttle.verdict(client, domain, key, time.monotonic())
         if verdict.refused:
-            raise Refused(TOO_MANY, "try again later")
+            raise Refused(TOO_MANY, "try again later", Code.TOO_MANY_TRIES)
         time.sleep(verdict.delay)
 
 

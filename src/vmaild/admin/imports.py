@@ -16,7 +16,7 @@ from typing import Any
 from vmaild.admin.account_import import Looked, carry_out, preview
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 
 log = logging.getLogger("vmaild.import")
 
@@ -80,7 +80,7 @@ class Imports:
                 key: each for key, each in self._kept.items() if each.until > now or each.state == "running"
             }
             if len(self._kept) >= _MOST:
-                raise Refused("too many lists are being imported", "try again later")
+                raise Refused("too many lists are being imported", "try again later", Code.BUSY)
             self._kept[number] = made
         return number, made
 
@@ -89,7 +89,7 @@ class Imports:
         with self._lock:
             found = self._kept.get(number)
         if found is None or (found.principal, found.domain) != (door.actor.principal, values.get("domain")):
-            raise Refused("that list is not here any more", "send it again")
+            raise Refused("that list is not here any more", "send it again", Code.NOT_FOUND)
         return number, found
 
     def _run(self, door: Door, wanted: _Import) -> None:

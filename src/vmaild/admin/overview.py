@@ -11,7 +11,7 @@ from typing import Any
 
 from vmaild.admin import checks, live
 from vmaild.admin.door import Door, refusals
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Code, Refused
 from vmaild.core.directory import LookupFailed
 from vmaild.store.figures import STEP, Figures, FiguresLog
 from vmaild.store.layout import Layout
@@ -66,7 +66,7 @@ def overview(survey: Survey, door: Door, values: Mapping[str, Any]) -> dict[str,
 def see_site(door: Door) -> None:
     """See that the actor administers the site. Raises Refused."""
     if not door.actor.site_admin:
-        raise Refused("only a site administrator sees the whole site", "ask one")
+        raise Refused("only a site administrator sees the whole site", "ask one", Code.NOT_PERMITTED)
 
 
 # -- what takes its time to find out

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from vmaild.address import Address
 from vmaild.admin.door import Door, refusals
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Code, Refused
 from vmaild.admin.view import View
 from vmaild.core.directory import Account, Domain, quota_of
 from vmaild.store.messages import Mailbox, Usage
@@ -56,6 +56,7 @@ def account_of(domain: Domain, address: Address) -> Account:
         raise Refused(
             f"there is no account {address.local_part} in {domain.name}",
             f"'vmail user list {domain.name}' shows which there are",
+            Code.NOT_FOUND,
         )
     return account
 

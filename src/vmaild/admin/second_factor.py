@@ -14,7 +14,7 @@ import pyotp
 from vmaild.admin.audit import noted, state_refusals
 from vmaild.admin.door import Door, refusals
 from vmaild.admin.gate import WRONG_CODE
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.core.permissions import UNIX, canonical_principal
 from vmaild.core.second_factor import Factor, after_code, digest
 from vmaild.store.layout import Layout
@@ -76,7 +76,7 @@ def switch_off(door: Door, principal: str = "", *, dry_run: bool = False) -> boo
     with refusals():
         whose = canonical_principal(principal) if principal else door.actor.principal
     if whose != door.actor.principal and not door.actor.site_admin:
-        raise Refused("only a site administrator may do that for others", "ask one")
+        raise Refused("only a site administrator may do that for others", "ask one", Code.NOT_PERMITTED)
     factors = Factors(door.layout)
     if dry_run:
         return _is_there(door, whose)
@@ -89,7 +89,7 @@ def show(door: Door, principal: str) -> int | None:
     with refusals():
         whose = canonical_principal(principal)
     if whose != door.actor.principal and not door.actor.site_admin:
-        raise Refused("only a site administrator may see that of others", "ask one")
+        raise Refused("only a site administrator may see that of others", "ask one", Code.NOT_PERMITTED)
     with state_refusals():
         return recovery_codes_left(door.layout, whose)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vmaild.admin.audit import noted, state_refusals
 from vmaild.admin.door import Door
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.permissions import canonical_principal, same_principal
 from vmaild.store.sessions import Sessions, Token
@@ -60,7 +60,7 @@ def revoke_token(door: Door, number: int, *, dry_run: bool = False) -> None:
     """Take a token back. Raises Refused."""
     found = next((token for token in list_tokens(door) if token.number == number), None)
     if found is None:
-        raise Refused(f"there is no token {number}", "'vmail token list' shows which there are")
+        raise Refused(f"there is no token {number}", "'vmail token list' shows which there are", Code.NOT_FOUND)
     if not dry_run:
         with noted(door, "token revoke", found.domain, found.principal, f"take back the token {found.name}"):
             Sessions(door.layout).remove_token(number)
@@ -68,4 +68,8 @@ def revoke_token(door: Door, number: int, *, dry_run: bool = False) -> None:
 
 def _permit(door: Door, principal: str) -> None:
     if not (door.actor.site_admin or same_principal(door.actor.principal, principal)):
-        raise Refused(f"{door.actor.principal} may not make tokens for others", "ask a site administrator")
+        raise Refused(
+            f"{door.actor.principal} may not make tokens for others",
+            "ask a site administrator",
+            Code.NOT_PERMITTED,
+        )

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from vmaild.address import Address, AddressError
 from vmaild.admin.plan import FileEdit
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Code, Refused
 from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed, ShadowEntry
 from vmaild.core.findings import Finding
 from vmaild.core.permissions import Action, Actor, allowed, canonical_principal
@@ -75,7 +75,9 @@ class View:
         """As `find`; raises Refused where there is none."""
         domain = self.find(name)
         if domain is None:
-            raise Refused(f"there is no domain {name}", "'vmail domain list' shows which there are")
+            raise Refused(
+                f"there is no domain {name}", "'vmail domain list' shows which there are", Code.NOT_FOUND
+            )
         return domain
 
     def domain_at(self, address: str) -> str | None:

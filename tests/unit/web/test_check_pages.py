@@ -97,7 +97,7 @@ def test_a_co_administrator_checks_their_own_domain_and_mends_nothing(
     assert not re.search(r"v[bcd]\.toto\.fr", page), "no other domain is told"
     assert 'value="fix"' not in page
     refused = bob.post("/domains/va.toto.fr/check", act="fix", confirmed="yes", password="bob-va")
-    assert refused.status_code == 409
+    assert refused.status_code == 403
     assert shadow.stat().st_mode & 0o777 == 0o666
     for path in ("/check", "/check/progress"):
         assert bob.get(path).status_code == 404

@@ -56,6 +56,6 @@ def test_an_import_is_its_owner_s_only(app: FastAPI, admin: Browser) -> None:
     bob.log_in("bob@va.toto.fr", "bob-va")
     for path in (seen, f"{seen}/progress", f"{HERE}/nothing", seen.replace("va.", "vb.")):
         assert bob.get(path).status_code == 404, path
-    assert bob.post(seen, HERE).status_code == 409
+    assert bob.post(seen, HERE).status_code == 404
     assert admin.get(seen.replace("va.", "vb.")).status_code == 404
     assert "<strong>2 / 3</strong>" in admin.get(seen).text

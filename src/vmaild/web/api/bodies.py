@@ -13,8 +13,11 @@ class Problem(BaseModel):
 
     type: str = "about:blank"
     title: str
+    """For people, in English."""
     status: int
     remedy: str
+    code: str
+    """For programs: it stays the same when the texts change."""
 
 
 class Strict(BaseModel):

@@ -45,6 +45,8 @@ def misunderstood(error: RequestValidationError) -> Refusal:
 
 def problem(refusal: Refusal) -> Response:
     """A refusal as a problem document."""
-    body = Problem(title=refusal.problem, status=refusal.status, remedy=refusal.remedy).model_dump()
+    body = Problem(
+        title=refusal.problem, status=refusal.status, remedy=refusal.remedy, code=refusal.code
+    ).model_dump()
     headers = {"WWW-Authenticate": "Bearer"} if refusal.status == 401 else None
     return JSONResponse(body, refusal.status, headers=headers, media_type="application/problem+json")
