@@ -58,5 +58,6 @@ async def change(
             )
     plan = await visit.ask(verb, **values)
     return visit.go(
-        back, visit._("Done:") + " " + plan["summary"] if plan["changed"] else visit._("Nothing to change.")
+        back,
+        visit._("Done:") + " " + visit._(plan["summary"]) if plan["changed"] else visit._("Nothing to change."),
     )

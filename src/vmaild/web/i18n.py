@@ -6,11 +6,13 @@ Translations are `locale/LANGUAGE.po`, read when the server starts.
 from __future__ import annotations
 
 import gettext
+import re
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
 
+from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
@@ -18,22 +20,62 @@ LANGUAGES = {"en": "English", "fr": "Français"}
 COOKIE = "vmail_language"
 
 
+GAP = "{}"
+"""In a template, what a refusal is about."""
+
+
+def _read(language: str) -> Catalog:
+    with files("vmaild.web").joinpath(f"locale/{language}.po").open("rb") as source:
+        return read_po(source, locale=language)
+
+
 @cache
 def translations(language: str) -> gettext.NullTranslations:
     """The texts of a language."""
     if language == "en":
         return gettext.NullTranslations()
-    with files("vmaild.web").joinpath(f"locale/{language}.po").open("rb") as source:
-        catalog = read_po(source, locale=language)
     compiled = BytesIO()
-    write_mo(compiled, catalog)
+    write_mo(compiled, _read(language))
     compiled.seek(0)
     return gettext.GNUTranslations(compiled)
 
 
+@cache
 def translator(language: str) -> Callable[[str], str]:
-    """What turns an English text into one of that language."""
-    return translations(language).gettext
+    """What turns an English text into one of that language.
+
+    The desk refuses in English, which the command line and the API show as it is: "there is no domain va.example".
+    Such a text is recognised by its template, "there is no domain {}", which stands in the catalogue; what fills
+    the gaps goes over, translated where it is words itself.
+    """
+    if language == "en":
+        return str
+    texts, templates = _catalogue(language)
+
+    def translated(text: str) -> str:
+        if text in texts:
+            return texts[text]
+        for pattern, words in templates:
+            match = pattern.fullmatch(text)
+            if match:
+                return words.format(*map(filled, match.groups()))
+        place, _, rest = text.partition(": ")
+        told = translated(rest) if rest else ""
+        return text if told == rest else f"{place} : {told}"
+
+    def filled(value: str) -> str:
+        # A login is no text, even where it is spelt like one.
+        return translated(value) if " " in value else value
+
+    return translated
+
+
+def _catalogue(language: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
+    """Texts by their English; and templates with what they are in that language, the most telling first."""
+    texts = {str(message.id): str(message.string) for message in _read(language) if message.id}
+    templates = sorted((text for text in texts if GAP in text), key=lambda text: len(text.replace(GAP, "")))
+    patterns = [re.compile(re.escape(text).replace(re.escape(GAP), "(.+)"), re.DOTALL) for text in templates]
+    return texts, [(each, texts[text]) for each, text in zip(patterns, templates, strict=True)][::-1]
 
 
 def chosen(cookie: str | None, accepted: str) -> str:

@@ -76,7 +76,7 @@ async def add_account(request: Request, name: str) -> Response:
             fields=fields,
             problem=visit.said(refusal),
         )
-    return visit.go(f"/domains/{domain['name']}", visit._("Done:") + " " + plan["summary"])
+    return visit.go(f"/domains/{domain['name']}", visit._("Done:") + " " + visit._(plan["summary"]))
 
 
 async def _account_page(
