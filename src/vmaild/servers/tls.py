@@ -37,6 +37,8 @@ class Certificates:
         self._default = default
         self._files = Files()
         self._loaded: dict[str, _Loaded] = {}
+        self._written: WeakKeyDictionary[ssl.SSLContext, str] = WeakKeyDictionary()
+        """The path of the file that each was made from."""
         self._names: WeakKeyDictionary[ssl.SSLObject, str] = WeakKeyDictionary()
 
     def context(self, domain: str | None) -> ssl.SSLContext | None:
@@ -79,15 +81,18 @@ class Certificates:
             log.error("certificate %s cannot be used: %s", path, error)
             return loaded.context if loaded else None
         context.sni_callback = self._choose
+        self._written[context] = written
         self._loaded[path] = _Loaded(state, context)
         return context
 
-    def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
+    def _choose(self, connection: ssl.SSLObject, name: str | None, before: ssl.SSLContext) -> None:
         """Called in the middle of a handshake: take the certificate of the domain that the client names."""
         domain = self._directory.domain_named(name) if name else None
         if domain is None:
-            return
-        self._names[connection] = domain
-        context = self.context(domain)
+            # A server that keeps one context for all connections must not outlive its certificate.
+            context = self._load(self._written.get(before, ""))
+        else:
+            self._names[connection] = domain
+            context = self.context(domain)
         if context is not None:
             connection.context = context

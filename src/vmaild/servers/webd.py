@@ -8,6 +8,7 @@ import logging
 import os
 import signal
 import socket
+import ssl
 from typing import Any
 
 import uvicorn
@@ -17,12 +18,19 @@ from vmaild.admin.overview import Recorder
 from vmaild.core.site import Site
 from vmaild.servers import keeper
 from vmaild.servers.keeper import LENGTH, message
+from vmaild.servers.tls import Certificates
 from vmaild.servers.worker import Post
+from vmaild.store.directory import FileDirectory
+from vmaild.store.layout import Layout
 from vmaild.store.rights import give_up_root
 from vmaild.web.app import create_app
 from vmaild.web.desk import Answered
 
 log = logging.getLogger("vmaild.web")
+
+
+class TlsUnusable(Exception):
+    """A certificate is wanted, and cannot be used: without it passwords would go over the network as they are."""
 
 
 class Keeper:
@@ -81,7 +89,7 @@ def run(post: Post) -> None:
             os.umask(0o077)
             listeners = [door.listener for door in post.doors]
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(serve_web(post.site, listeners, theirs, post.lifeline, post.ready))
+                runner.run(serve_web(post.layout, post.site, listeners, theirs, post.lifeline, post.ready))
             status = 0
         except BaseException:
             log.exception("web worker failed")
@@ -97,10 +105,25 @@ def run(post: Post) -> None:
     os.waitpid(web, 0)
 
 
+def tls_context(layout: Layout, site: Site) -> ssl.SSLContext | None:
+    """What pages are served with: the certificate of the site's web, or of the domain that a browser names.
+
+    None: in plain text. Raises TlsUnusable.
+    """
+    if not site.web.certificate:
+        return None
+    directory = FileDirectory(layout, keep_copies=False)
+    context = Certificates(directory, layout, site.web.certificate).context(None)
+    if context is None:
+        raise TlsUnusable(f"certificate of [web] cannot be used: {site.web.certificate}; see above")
+    return context
+
+
 async def serve_web(
-    site: Site, listeners: list[socket.socket], channel: socket.socket, lifeline: int, ready: int
+    layout: Layout, site: Site, listeners: list[socket.socket], channel: socket.socket, lifeline: int, ready: int
 ) -> None:
-    """Serve until SIGTERM, or until the lifeline ends."""
+    """Serve until SIGTERM, or until the lifeline ends. Raises TlsUnusable."""
+    tls = tls_context(layout, site)
     desk = Keeper(channel)
     await desk.connect()
     app = create_app(desk.ask, proxies=site.web.proxies, secure=bool(site.web.certificate))
@@ -111,8 +134,9 @@ async def serve_web(
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=5,
-        ssl_certfile=site.web.certificate or None,
     )
+    config.load()
+    config.ssl = tls
     server = uvicorn.Server(config)
     loop = asyncio.get_running_loop()
 

@@ -144,6 +144,9 @@ async def settings_of(visit: Visit, address: str) -> dict[str, Any] | None:
     """What a mail program needs for an address, or for the domain that the page was reached for."""
     named = address.rpartition("@")[2] or visit.host.removeprefix("autoconfig.").removeprefix("autodiscover.")
     settings: dict[str, Any] | None = await visit.ask("client.settings", domain=named)
+    if settings is None and not address:
+        domain = await visit.domain()  # it may have been reached by a service address
+        settings = await visit.ask("client.settings", domain=domain) if domain else None
     return settings
 
 
