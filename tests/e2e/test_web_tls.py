@@ -97,6 +97,6 @@ def test_without_a_usable_certificate_nothing_is_served(
         for _ in moments("nothing is said of it"):
             if b"certificate of [web] cannot be used" in (root.path / "serve.log").read_bytes():
                 break
-        assert run("curl", "-s", f"http://{SHARED}:{root.web}/login").returncode != 0
+        assert run("curl", "-s", "-m", "2", f"http://{SHARED}:{root.web}/login").returncode != 0
     finally:
         server.stop()

@@ -139,8 +139,8 @@ def _record(view: View, name: str) -> DomainRecord:
 def add_domain(door: Door, name: str, settings: DomainSettings, *, dry_run: bool = False) -> Plan:
     """Put a new domain into service; files of that name are kept and used. Raises Refused."""
     if not door.actor.site_admin:  # be there a domain of that name or not
-        who = door.actor.principal
-        raise Refused(f"{who} may not add domains", "ask a site administrator", Code.NOT_PERMITTED)
+        problem = f"{door.actor.principal} may not {Action.DEFINITION.value} {name}"
+        raise Refused(problem, "ask a site administrator", Code.NOT_PERMITTED)
 
     def draft(view: View) -> Draft:
         definition = view.definition_path(name)

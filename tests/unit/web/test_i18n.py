@@ -31,6 +31,7 @@ SAID_OTHERWISE = {
     "mount the file system for writing, then run it again",
     # What fills gaps, or is told more exactly than by what the source says
     "{} may not see {}",
+    "{} may not {} {}",
     "{} may not change the settings of this machine",
     "this machine",
     "another process",
