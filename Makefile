@@ -4,6 +4,7 @@
 #:   make test     set everything up, check the code and run all tests
 #:   make check    lint, format, types, direction of imports
 #:   make bench    measure: speed, memory, scale
+#:   make screenshots   take the pictures of docs/web.md anew
 #:   make lock     resolve the dependencies anew and pin them in requirements/
 #:   make clean    remove what these made: .venv, .cache, demo, coverage
 #:
@@ -18,7 +19,7 @@ PIP    := $(BIN)/python -m pip -qq --disable-pip-version-check
 COVERAGE := $(BIN)/coverage
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check pytest bytecode bench lock clean
+.PHONY: help run test check pytest bytecode screenshots bench lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -49,6 +50,9 @@ pytest: $(VENV)/dev bytecode
 	$(COVERAGE) json --quiet -o - | $(BIN)/python tools/coverage_floor.py 85 60 && \
 	echo "coverage $$($(COVERAGE) report --format=total) %, by module in .coverage/report.txt" && \
 	exit $$status
+
+screenshots: $(VENV)/dev bytecode
+	@$(BIN)/python -m tests.e2e.screenshots
 
 bench: $(VENV)/dev bytecode
 	@$(BIN)/python bench/run.py
