@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from vmaild.address import Address, AddressError
-from vmaild.admin.accounts import NOLOGIN, check_new, hashed, mail_owner, quota_in, see_rank, today
+from vmaild.admin.accounts import NOLOGIN, check_new, hashed, mail_owner, quota_in, see_quota, see_rank, today
 from vmaild.admin.door import Change, Door, Draft, refusals
 from vmaild.admin.leftovers import of_account
 from vmaild.admin.names import parse_name
@@ -127,6 +127,7 @@ def _permitted(door: Door, view: View, address: Address) -> Domain:
 def _check(view: View, domain: Domain, address: Address, row: AccountRow, least: int) -> None:
     check_new(domain, address)
     see_rank(view, domain, address)
+    see_quota(view, domain, quota_in(row.quota), domain.definition.quota)
     if row.password and len(row.password) < least:
         raise Refused("the password is too short", f"choose one of {least} characters or more")
     render_account(_account(address, row, (0, 0)))

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from vmaild.address import Address
+from vmaild.admin.access import end_access, end_sessions
 from vmaild.admin.coadministrators import domains_of
 from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.leftovers import factor_of, of_account
@@ -26,6 +27,7 @@ from vmaild.core.routing import Accepted, ToMailbox, route
 from vmaild.formats.domain import parse_size
 from vmaild.formats.passwd import parse_count, parse_sub_folders, valid_login, with_account, without_account
 from vmaild.formats.shadow import with_entry, without_entry
+from vmaild.formats.size import render_size
 from vmaild.store.messages import Mailbox
 
 NOLOGIN = "/usr/sbin/nologin"
@@ -66,6 +68,7 @@ def add_user(
         domain = view.domain(address.domain)
         check_new(domain, address)
         see_rank(view, domain, address)
+        see_quota(view, domain, quota_in(quota), domain.definition.quota)
         warnings = list(_too_many(view, domain))
         uid, gid = mail_owner(view)
         login, name = address.local_part, domain.name
@@ -102,8 +105,12 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
             changed = replace(changed, full_name=settings.full_name)
         if settings.quota is not None:
             changed = replace(changed, quota=quota_in(settings.quota))
+            if changed.quota != account.quota:
+                see_quota(view, domain, changed.quota, domain.definition.quota)
         if settings.quota_messages is not None:
             changed = replace(changed, quota_messages=quota_in(settings.quota_messages, parse_count))
+            if changed.quota_messages != account.quota_messages:
+                see_quota(view, domain, changed.quota_messages, domain.definition.quota_messages)
         if settings.sub_folders is not None:
             changed = replace(changed, sub_folders=parse_sub_folders(settings.sub_folders))
         steps: list[Step] = []
@@ -120,10 +127,12 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
 def set_password(door: Door, address: Address, *, password: bytes, dry_run: bool = False) -> Plan:
     """Give an account a new password; one that is locked stays so. Raises Refused."""
     hash_ = hashed(password)
+    principals: set[str] = set()
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         login = account_of(domain, address).login
+        principals.add(f"{login}@{domain.name}")
         see_rank(view, domain, address)
         entry = view.password_of(domain, login) or ShadowEntry(login, "")
         suspended = entry.locked and len(entry.password) > 1
@@ -133,7 +142,11 @@ def set_password(door: Door, address: Address, *, password: bytes, dry_run: bool
         return Draft(f"set the password of {login}@{domain.name}", steps, warnings)
 
     change = Change("user passwd", address.domain, str(address), Action.OWN_PASSWORD, draft, owner=address)
-    return door.change(change, dry_run=dry_run)
+    plan = door.change(change, dry_run=dry_run)
+    if plan.carried_out:
+        for principal in principals:
+            end_sessions(door, principal)
+    return plan
 
 
 def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_run: bool = False) -> Plan:
@@ -141,11 +154,13 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
 
     What an earlier attempt left behind is cleared away as well.
     """
+    principals: set[str] = set()
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         see_rank(view, domain, address)
         login, name = _login_or_leftover(door, view, domain, address), domain.name
+        principals.add(f"{login}@{name}")
         passwd, shadow = view.passwd_path(name), view.shadow_path(name)
         steps: list[Step] = [
             *view.edit(passwd, without_account(view.text(passwd) or "", login), passwd=True),
@@ -162,7 +177,11 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
         what = "" if address.key in domain.accounts else "what is left of "
         return Draft(f"remove {what}account {login}@{name}", steps, warnings)
 
-    return door.change(_change("user remove", address, draft, Action.REMOVAL), dry_run=dry_run)
+    plan = door.change(_change("user remove", address, draft, Action.REMOVAL), dry_run=dry_run)
+    if plan.carried_out:
+        for principal in principals:
+            end_access(door, principal)
+    return plan
 
 
 # -- parts
@@ -216,6 +235,18 @@ def _too_many(view: View, domain: Domain) -> Iterator[str]:
         if not view.actor.site_admin:
             raise Refused(problem, "remove one, or ask a site administrator for more")
         yield problem
+
+
+def see_quota(view: View, domain: Domain, quota: int | None, most: int) -> None:
+    """See that a co-administrator gives no mailbox more than the domain's quota, `most`. Raises Refused.
+
+    Quotas are those of bytes or of messages; 0: no limit; None: the domain's.
+    """
+    if most and quota is not None and not view.actor.site_admin and not 0 < quota <= most:
+        raise Refused(
+            f"a mailbox of {domain.name} may have at most its quota, {render_size(most)}",
+            "give less, or ask a site administrator for more",
+        )
 
 
 def mail_owner(view: View) -> tuple[int, int]:

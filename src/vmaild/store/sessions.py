@@ -92,6 +92,8 @@ class Sessions:
 
     def revoke(self, principal: str, number: int | None = None, *, but: int | None = None) -> None:
         """End a session of somebody, or all of them, or all but one."""
+        if not self._database.exists():
+            return
         with self._database.transaction("session") as (connection, table):
             chosen = table.c.principal == principal
             if number is not None:

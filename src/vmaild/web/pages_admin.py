@@ -8,6 +8,7 @@ from fastapi.responses import Response
 from vmaild.web.changes import change
 from vmaild.web.desk import Refusal
 from vmaild.web.graph import graph
+from vmaild.web.sent import settings_as_sent
 from vmaild.web.visit import Visit
 
 router = APIRouter()
@@ -82,10 +83,7 @@ async def add_domain(request: Request) -> Response:
         return await change(visit, "domain.add", fields, {"domain": name, "settings": wanted}, back, new=True)
     except Refusal as refusal:
         problem = visit.said(refusal)
-        shown = {
-            **SETTINGS,
-            **{key: fields.get(key, "") for key in ("mail_host", "fallback", "quota", "certificate")},
-        }
+        shown = settings_as_sent(SETTINGS, fields)
         return visit.page("new_domain.html", refusal.status, settings=shown, name=name, problem=problem)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -10,6 +11,7 @@ from fastapi.responses import Response
 from vmaild.web.changes import change
 from vmaild.web.desk import Refusal
 from vmaild.web.pages_admin import SETTINGS, settings_in
+from vmaild.web.sent import account_as_sent, settings_as_sent
 from vmaild.web.visit import Visit
 
 router = APIRouter(prefix="/domains/{name}")
@@ -80,13 +82,19 @@ async def add_account(request: Request, name: str) -> Response:
 
 
 async def _account_page(
-    visit: Visit, domain: dict[str, Any], login: str, status: int = 200, problem: str = ""
+    visit: Visit,
+    domain: dict[str, Any],
+    login: str,
+    status: int = 200,
+    problem: str = "",
+    sent: Mapping[str, str] | None = None,
 ) -> Response:
     try:
         user = await visit.ask("user", address=f"{login}@{domain['name']}")
     except Refusal as refusal:
         raise Refusal(visit._("This page does not exist."), "", 404) from refusal
-    return visit.page("edit_account.html", status, domain=domain, tab="accounts", user=user, problem=problem)
+    shown = account_as_sent(user, (sent or {}).get("act", ""), sent or {})
+    return visit.page("edit_account.html", status, domain=domain, tab="accounts", user=shown, problem=problem)
 
 
 @router.get("/accounts/{login}")
@@ -129,7 +137,7 @@ async def edit_account(request: Request, name: str, login: str) -> Response:
             case "remove":
                 return await change(visit, "user.remove", fields, {"address": address}, back, dangerous=True)
     except Refusal as refusal:
-        return await _account_page(visit, domain, login, refusal.status, visit.said(refusal))
+        return await _account_page(visit, domain, login, refusal.status, visit.said(refusal), fields)
     return visit.go(here)
 
 
@@ -203,7 +211,7 @@ async def write_settings(request: Request, name: str) -> Response:
             return visit.go(here, visit._("Nothing to change."))
         return await change(visit, "domain.set", fields, {"domain": domain["name"], "settings": given}, here)
     except Refusal as refusal:
-        shown = {**SETTINGS, **domain["settings"]}
+        shown = {**domain["settings"], **settings_as_sent(SETTINGS, fields)}
         return visit.page(
             "settings.html",
             refusal.status,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any
 from urllib.parse import quote
@@ -12,6 +13,7 @@ from fastapi.responses import JSONResponse, Response
 from zxcvbn import zxcvbn
 
 from vmaild.web.desk import Refusal
+from vmaild.web.sent import account_as_sent
 from vmaild.web.visit import Visit
 
 router = APIRouter()
@@ -20,11 +22,13 @@ _MAX_JUDGED = 72
 """Characters that the judge of passwords looks at: it takes long for more, and they are strong enough."""
 
 
-async def _page(visit: Visit, status: int = 200, problem: str = "", place: str = "") -> Response:
+async def _page(
+    visit: Visit, status: int = 200, problem: str = "", place: str = "", sent: Mapping[str, str] | None = None
+) -> Response:
     await visit.who()
     own: dict[str, Any] | None = None
     if not str(visit.me and visit.me["principal"]).startswith("unix:"):
-        own = await visit.ask("own")
+        own = account_as_sent(await visit.ask("own"), place, sent or {})
     sessions = await visit.ask("session.list")
     factor = await visit.ask("factor")
     return visit.page(
@@ -81,7 +85,7 @@ async def vacation(request: Request) -> Response:
     try:
         await visit.ask("own.vacation", **given)
     except Refusal as refusal:
-        return await _page(visit, refusal.status, visit.said(refusal), "vacation")
+        return await _page(visit, refusal.status, visit.said(refusal), "vacation", fields)
     done = visit._("Your automatic reply is set.") if given["text"] else visit._("Nobody is answered any more.")
     return visit.go("/account", done)
 
@@ -96,7 +100,7 @@ async def forward(request: Request) -> Response:
     try:
         await visit.ask("own.forward", targets=targets, keep_copy=bool(fields.get("keep_copy")))
     except Refusal as refusal:
-        return await _page(visit, refusal.status, visit.said(refusal), "forward")
+        return await _page(visit, refusal.status, visit.said(refusal), "forward", fields)
     return visit.go("/account", visit._("Your forwarding is set."))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
@@ -58,7 +60,9 @@ async def mta(request: Request, server: str = "") -> Response:
     return visit.page("mta.html", server=server or "127.0.0.1:25", seen=seen, problem=problem)
 
 
-async def _tokens(visit: Visit, status: int = 200, problem: str = "", secret: str = "") -> Response:
+async def _tokens(
+    visit: Visit, status: int = 200, problem: str = "", secret: str = "", sent: Mapping[str, str] | None = None
+) -> Response:
     me = await visit.who()
     if not me["site_admin"] and not me["domains"]:
         raise Refusal(visit._("This page does not exist."), "", 404)
@@ -72,6 +76,7 @@ async def _tokens(visit: Visit, status: int = 200, problem: str = "", secret: st
         factor=factor,
         problem=problem,
         secret=secret,
+        sent=sent or {},
     )
 
 
@@ -102,5 +107,5 @@ async def change_tokens(request: Request) -> Response:
             days=int(days) if days.isdecimal() and len(days) < 6 else 0,
         )
     except Refusal as refusal:
-        return await _tokens(visit, refusal.status, visit.said(refusal))
+        return await _tokens(visit, refusal.status, visit.said(refusal), sent=fields)
     return await _tokens(visit, secret=made["secret"])

@@ -20,6 +20,7 @@ from vmaild import __version__
 from vmaild.core.site import is_among
 from vmaild.web.desk import Ask, Refusal, SecondFactorFirst, SignedOut, refusal_of
 from vmaild.web.i18n import COOKIE, LANGUAGES, chosen, translator
+from vmaild.web.sent import written_size
 
 SESSION = "vmail_session"
 TICKET = "vmail_ticket"
@@ -141,6 +142,7 @@ class Visit:
             message=unquote(self.request.cookies.get(MESSAGE, "")),
             version=__version__,
             size=size,
+            written_size=written_size,
             quote=lambda text: quote(text, safe="@"),
             **values,
         )
