@@ -1,6 +1,7 @@
 """The LMTP server, and its SMTP dialect: pumps between a socket and the protocol core.
 
-Recipients are decided in the event loop; a message is written to disk in a thread, and answered only then. The
+Recipients are decided in the event loop; a message is written to disk in a thread (see `writing`), and answered
+only then. Where there is but one connection nobody else has to wait, so a small message is written at once. The
 SMTP dialect serves trying things out: it listens on loopback unless the site says otherwise, and never relays.
 """
 
@@ -10,7 +11,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from email.utils import formatdate
 from functools import lru_cache
@@ -18,7 +19,7 @@ from typing import cast
 
 from vmaild import __version__
 from vmaild.delivery.agent import Agent, Order
-from vmaild.delivery.message import Attempt
+from vmaild.delivery.message import Attempt, Message
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.protocol.lmtp import (
     Connection,
@@ -38,6 +39,7 @@ from vmaild.protocol.lmtp import (
 from vmaild.protocol.lmtp_client import ONE_ANSWER
 from vmaild.protocol.waits import Wait
 from vmaild.servers.board import Metric, Row
+from vmaild.servers.writing import Letter, Writing
 from vmaild.store.content import Content
 from vmaild.store.messages import StoreError, StoreFull
 
@@ -71,6 +73,10 @@ class LmtpService:
     max_size: int
     row: Row
     sessions: set[LmtpSession] = field(default_factory=set)
+    writing: Writing = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.writing = Writing(self.agent, self.disk, self.outside)
 
     def protocol(self, dialect: Dialect) -> Callable[[], LmtpSession]:
         """What makes the protocol of a new connection."""
@@ -261,33 +267,33 @@ class LmtpSession(asyncio.Protocol):
             self._core.send(outcomes)
             self._reset()
             return
-        loop = asyncio.get_running_loop()
-        sender, trace = self._sender, self._trace(orders)
-        self.working = True
         one_answer = self._dialect is Dialect.SMTP or self._hello.name == ONE_ANSWER
         attempt = self._service.agent.attempt(one_answer=one_answer)
+        message = Message(self._sender, self._trace(orders), content, attempt)
+        letter = Letter(message, orders, lambda outcomes: self._delivered(message, outcomes))
+        if len(self._service.sessions) == 1 and letter.copies == 1 and letter.is_quick and letter.is_small:
+            (outcomes,) = self._service.writing.outcomes([letter])
+            self._answer(message, outcomes)
+            return
+        self.working = True
+        self._service.writing.deliver(letter)
 
-        def work() -> list[Outcome]:
-            with content:
-                return self._service.agent.deliver(sender, trace, orders, content, attempt)
+    def _delivered(self, message: Message, outcomes: list[Outcome]) -> None:
+        """Go on, when a thread has delivered the message."""
+        self.working = False
+        self.active = time.monotonic()
+        self._answer(message, outcomes)
+        self._pump()
 
-        def back(future: Future[list[Outcome]]) -> None:
-            self.working = False
-            self.active = time.monotonic()
-            settled = future.result()
-            self._count(settled, content.size)
-            self._core.send(settled)
-            self._reset()
-            if self._core.state is State.CLOSED:
-                self._service.agent.abandoned(attempt)
-                return
-            self._unsettled = attempt
-            self._pump()
-            loop.call_later(_FLUSHED, self._look, attempt)
-
-        quick = all(order.is_quick for order in orders)
-        executor = self._service.disk if quick else self._service.outside
-        executor.submit(work).add_done_callback(lambda future: loop.call_soon_threadsafe(back, future))
+    def _answer(self, message: Message, outcomes: list[Outcome]) -> None:
+        self._count(outcomes, message.content.size)
+        self._core.send(outcomes)
+        self._reset()
+        if self._core.state is State.CLOSED:
+            self._service.agent.abandoned(message.attempt)
+            return
+        self._unsettled = message.attempt
+        asyncio.get_running_loop().call_later(_FLUSHED, self._look, message.attempt)
 
     def _look(self, attempt: Attempt) -> None:
         """Look whether the answer has left, if that is not known yet."""

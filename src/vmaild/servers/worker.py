@@ -6,6 +6,7 @@ It ends when it is told to (SIGTERM) or when its supervisor is gone, and lets se
 from __future__ import annotations
 
 import asyncio
+import codecs
 import logging
 import os
 import pwd
@@ -236,6 +237,8 @@ def preload(spoken: Collection[Speech]) -> None:
     if not {Speech.LMTP, Speech.SMTP}.isdisjoint(spoken):
         from vmaild.delivery import agent, outside  # noqa: F401, PLC0415  loading is all that is wanted
         from vmaild.servers import lmtpd  # noqa: F401, PLC0415  likewise
+
+        codecs.lookup("idna")  # of names of hosts; the mail user may lack the right to read the library
     if Speech.SOCKETMAP in spoken:
         from vmaild.servers import maps  # noqa: F401, PLC0415  likewise
 
