@@ -106,35 +106,62 @@ def test_workers_killed_and_senders_that_insist(served: Served) -> None:
     assert found == Counter(answered)
 
 
-@pytest.mark.parametrize("way", ["unix", "reset"])
-def test_a_client_that_goes_before_its_answer_brings_it_again(served: Served, way: str) -> None:
-    root = served.root
-    root.empty()
-    definition = root.etc / "domains/va.toto.fr.toml"
+ENVELOPE = b"LHLO x\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@va.toto.fr>\r\n"
+DIALOGUE = ENVELOPE + b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\n"
+
+
+@pytest.fixture
+def slow(served: Served) -> Root:
+    """A server that takes a second for a message to bob@va.toto.fr, so that a client may lose its patience."""
+    definition = served.root.etc / "domains/va.toto.fr.toml"
     definition.write_text(f"filter = \"/bin/sh -c 'sleep 1; cat'\"\n{definition.read_text()}")
-    envelope = b"LHLO x\r\nMAIL FROM:<ann@example.org>\r\nRCPT TO:<bob@va.toto.fr>\r\n"
-    dialogue = envelope + b"DATA\r\nSubject: x\r\n\r\nx\r\n.\r\n"
-    with open_to(root, way) as client:
-        client.sendall(dialogue)
+    served.root.empty()
+    return served.root
+
+
+@pytest.mark.parametrize("way", ["unix", "tcp"])
+@pytest.mark.parametrize("end", ["before it comes", "with a reset", "without reading it", "after QUIT"])
+def test_a_client_that_goes_without_its_answer_brings_it_again(slow: Root, way: str, end: str) -> None:
+    with open_to(slow, way) as client:
+        client.sendall(DIALOGUE + (b"QUIT\r\n" if end == "after QUIT" else b""))
         time.sleep(0.4)
-        if way == "reset":
+        if end == "with a reset":
             client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+        for _ in moments("there is no answer") if end == "without reading it" else ():
+            if b"250 2.0.0 " in client.recv(65536, socket.MSG_PEEK):
+                break
     for _ in moments("the message did not arrive"):
-        if root.stored("bob@va.toto.fr"):
+        if slow.stored("bob@va.toto.fr"):
             break
-    time.sleep(0.2)
+    time.sleep(0.3)
     for expected in (1, 2):  # again, and then another message with the same words
-        with open_to(root, way) as client, client.makefile("rb") as answers:
-            client.sendall(dialogue + b"QUIT\r\n")
-            said = answers.read()
-            assert b"\r\n250 2.0.0 " in said, said
-        assert len(root.stored("bob@va.toto.fr")) == expected
-        time.sleep(0.2)
-    assert list(Path(root.path, "run/vmail/unanswered").glob("[!.]*")) == []
+        answered(slow, way, expected)
+
+
+@pytest.mark.parametrize("way", ["unix", "tcp"])
+def test_a_client_that_has_closed_its_side_may_read_its_answer(slow: Root, way: str) -> None:
+    with open_to(slow, way) as client, client.makefile("rb") as answers:
+        client.sendall(DIALOGUE)
+        client.shutdown(socket.SHUT_WR)
+        assert b"\r\n250 2.0.0 " in answers.read()
+    time.sleep(0.3)
+    answered(slow, way, 2)
+
+
+def answered(root: Root, way: str, expected: int) -> None:
+    """Bring the message, read the answer, and see how often it is there."""
+    with open_to(root, way) as client, client.makefile("rb") as answers:
+        client.sendall(DIALOGUE + b"QUIT\r\n")
+        said = answers.read()
+        assert b"\r\n250 2.0.0 " in said, said
+    assert len(root.stored("bob@va.toto.fr")) == expected
+    for _ in moments("the note is still there"):
+        if list(Path(root.path, "run/vmail/unanswered").glob("[!.]*")) == []:
+            break
 
 
 def open_to(root: Root, way: str) -> socket.socket:
-    if way == "reset":
+    if way == "tcp":
         return socket.create_connection(("127.0.0.1", root.lmtp), 30)
     client = socket.socket(socket.AF_UNIX)
     client.settimeout(30)

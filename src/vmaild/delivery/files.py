@@ -17,16 +17,14 @@ import struct
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
+from vmaild.delivery.mbox import Entry, append_entry
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome
-from vmaild.store.atomic import NEW_FILE, write_fully
-from vmaild.store.content import Content
+from vmaild.store.atomic import NEW_FILE
 from vmaild.store.maildir import append_to_maildir
-from vmaild.store.messages import Once, StoreError, StoreFull
+from vmaild.store.messages import StoreError, StoreFull
 from vmaild.store.processes import has_ended, this_process
 from vmaild.store.rights import acting_as, mail_user
-from vmaild.store.unanswered import Unanswered
 from vmaild.store.ways import Place, way_to
 
 log = logging.getLogger("vmaild.delivery")
@@ -35,38 +33,8 @@ LOCK_TIME = 30.0
 """Seconds to wait for whoever has the mbox."""
 _STALE = 600.0
 """Seconds after which PATH.lock was left behind by somebody who is no more."""
-_TIME = 24
-"""Octets of the time in a From_ line."""
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 """A struct flock (fcntl(2)) of a 64-bit system."""
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What is to be appended, once."""
-
-    sender: str
-    header: bytes
-    """Above the content; lines with LF ends."""
-    content: Content
-    notes: Unanswered | None = None
-    """Of what was appended, and not answered yet; None: what comes again is appended again."""
-    once: Once | None = None
-
-    def begun_at(self) -> int | None:
-        """Where an earlier try began, that may have been killed; None: there was none."""
-        left = self.notes.left(self.once) if self.notes and self.once else None
-        return int(left) if left and left.isdecimal() else None
-
-    def note(self, place: int) -> None:
-        """Note where it is about to be appended."""
-        if self.notes and self.once:
-            self.notes.note(self.once, str(place))
-
-    def forget(self) -> None:
-        """It was taken back."""
-        if self.notes and self.once:
-            self.notes.answered([self.once])
 
 
 def append(path: str, entry: Entry, folder: str) -> Outcome:
@@ -105,60 +73,16 @@ def _append_to_mbox(place: Place, entry: Entry) -> None:
     """Raises OSError, and then the file is as it was."""
     fd = place.open(os.O_RDWR | os.O_CREAT)
     try:
-        if os.fstat(fd).st_nlink != 1:
+        found = os.fstat(fd)
+        if found.st_nlink != 1:
             raise OSError(errno.EMLINK, "it has other names, too", place.path)
         _lock(fd)
-        begun = entry.begun_at()
-        found = None if begun is None else _left_by(fd, begun, entry)
-        if begun is not None and found is False:
-            os.ftruncate(fd, begun)
-        end = begun if begun is not None and found else os.lseek(fd, 0, os.SEEK_END)
-        entry.note(end)
-        try:
-            for piece in _pieces(fd, end, entry) if not found else ():
-                write_fully(fd, [piece])
-            os.fsync(fd)
-            if not end:
-                _sync_folder(place)
-        except BaseException:
-            if not found:
-                os.ftruncate(fd, end)
-                entry.forget()
-            raise
+        if not found.st_size:
+            _sync_folder(place)  # it may be new
+        append_entry(fd, entry)
     finally:
         with suppress(OSError):  # what is synced is there
             os.close(fd)
-
-
-def _left_by(fd: int, start: int, entry: Entry) -> bool | None:
-    """What a try that was killed has left of an entry at `start`: all of it, a part at the file's end, or None."""
-    position = start
-    if start > os.fstat(fd).st_size:
-        return None  # its reader has taken messages away
-    for number, piece in enumerate(_pieces(fd, start, entry)):
-        there = os.pread(fd, len(piece), position)
-        position += len(there)
-        # In the From_ line, which comes second, the time is that of the other try.
-        end = piece.find(b"\n") if number == 1 else 0
-        begin = max(0, end - _TIME)
-        if (there[:begin], there[end:]) != (piece[: min(begin, len(there))], piece[end : len(there)]):
-            return None
-        if len(there) < len(piece):
-            return False
-    return True
-
-
-def _pieces(fd: int, start: int, entry: Entry) -> Iterator[bytes]:
-    """What stands in an mbox, from `start` on, where an entry was appended there."""
-    yield _gap(os.pread(fd, min(2, start), max(0, start - 2)))
-    yield from mbox_entry(entry.sender, time.gmtime(), entry.header, entry.content)
-
-
-def _gap(last: bytes) -> bytes:
-    """What makes an empty line below the last bytes of an mbox, which somebody may not have written to its end."""
-    if not last or last == b"\n\n":
-        return b""
-    return b"\n" if last.endswith(b"\n") else b"\n\n"
 
 
 def _sync_folder(place: Place) -> None:
@@ -168,23 +92,6 @@ def _sync_folder(place: Place) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
-
-
-def mbox_entry(sender: str, now: time.struct_time, header: bytes, content: Content) -> Iterator[bytes]:
-    """One message as an mbox holds it (mbox(5), the mboxo way): the From_ line, quoted lines, an empty line."""
-    name = "".join(c for c in sender if c.isprintable() and not c.isspace()) or "MAILER-DAEMON"
-    head = f"From {name}  {time.asctime(now)}\n".encode("utf-8", "surrogateescape") + header
-    yield head[:-1]
-    mark = b"From "
-    held = head[-1:]  # a line end, or what may become a mark with the next piece
-    for chunk in content.chunks():
-        data = held + chunk
-        keep = next(
-            (n for n in range(min(len(mark), len(data)), 0, -1) if (b"\n" + mark).startswith(data[-n:])), 0
-        )
-        held = data[len(data) - keep :]
-        yield data[: len(data) - keep].replace(b"\n" + mark, b"\n>" + mark)
-    yield held + b"\n"
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from vmaild.address import Address, AddressError, fold, parse_address
 from vmaild.core import routing, srs
 from vmaild.core.site import DeliverySettings, RelayKind, Site, VacationSettings
 from vmaild.delivery import autoreply, command, files
+from vmaild.delivery.mbox import Entry
 from vmaild.delivery.message import Attempt, Message
 from vmaild.delivery.resend import Way, resend
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome
@@ -108,7 +109,7 @@ class Outside:
         if not message.attempt.left():
             return Deferred(Condition.OUT_OF_TIME)
         header = _return_path(message) + _header(message, recipient)
-        entry = files.Entry(message.sender, header, message.content, self.notes, taking.once)
+        entry = Entry(message.sender, header, message.content, self.notes, taking.once)
         return files.append(self._file(path), entry, self.layout.incoming)
 
     def _file(self, path: str) -> str:

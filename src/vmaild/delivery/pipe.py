@@ -41,6 +41,7 @@ import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import _socket
     import logging
     from collections.abc import Iterator, Sequence
 
@@ -132,10 +133,10 @@ def _arguments(arguments: list[str]) -> tuple[str, str | None, list[str]]:
 
 def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
     """Deliver standard input; the exit status."""
-    first = _read()
+    first = os.read(0, _BLOCK)
     if first.startswith(b"From "):
         # The envelope line of mbox, which some MTAs put before what they pipe; it is no part of the message.
-        while b"\n" not in first and (more := _read()):
+        while b"\n" not in first and (more := os.read(0, _BLOCK)):
             first += more
         line, _, first = first.partition(b"\n")
         if sender is None:
@@ -145,9 +146,10 @@ def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
     if any(c < " " or c == "\x7f" for c in "".join((sender, *recipients))):
         print("vdeliver: control character in an address", file=sys.stderr)
         return _EX_USAGE
-    results = _through_server(root, sender, recipients, _content(first))
-    if results is None:
+    server = _server(root)
+    if server is None:
         return _without_server(root, sender, recipients, _content(first))
+    results, goodbye = _through_server(server, sender, recipients, _content(first))
     worst = _EX_OK
     for recipient, code, enhanced, text in results:
         if code // 100 != 2:
@@ -155,17 +157,17 @@ def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
 
             worst = _worse(worst, exit_status(code, enhanced))
             print(f"vdeliver: <{recipient}>: {code} {enhanced} {text}", file=sys.stderr)
-    return worst
-
-
-def _read() -> bytes:
-    return os.read(0, _BLOCK)
+    sys.stderr.flush()
+    try:
+        server.sendall(goodbye)  # with it the server forgets; whoever is killed before is called again
+    finally:
+        os._exit(worst)
 
 
 def _content(first: bytes) -> "Iterator[bytes]":
     while first:
         yield first
-        first = _read()
+        first = os.read(0, _BLOCK)
 
 
 def _worse(one: int, other: int) -> int:
@@ -173,10 +175,8 @@ def _worse(one: int, other: int) -> int:
     return _EX_TEMPFAIL if _EX_TEMPFAIL in {one, other} else one or other
 
 
-def _through_server(
-    root: str, sender: str, recipients: "Sequence[str]", content: "Iterator[bytes]"
-) -> "list[Result] | None":
-    """Hand the message to a running server; None: there is none, and nothing was read of the content."""
+def _server(root: str) -> "_socket.socket | None":
+    """A connection to the running server; None: there is none."""
     import _socket  # socket without the classes around it, which take longer to import than all the rest
 
     server = _socket.socket(_socket.AF_UNIX, _socket.SOCK_STREAM)
@@ -185,10 +185,22 @@ def _through_server(
         server.connect(f"{root}/run/vmail/lmtp.sock")
     except OSError:
         return None
-    from vmaild.protocol.lmtp_client import ONE_ANSWER, converse, dialogue
+    return server
 
+
+def _through_server(
+    server: "_socket.socket", sender: str, recipients: "Sequence[str]", content: "Iterator[bytes]"
+) -> "tuple[list[Result], bytes]":
+    """Hand the message to the server; what became of it, and what is to be said last of all."""
+    from vmaild.protocol.lmtp_client import ONE_ANSWER, QUIT, converse, dialogue
+
+    last: list[bytes] = []
     run = dialogue(ONE_ANSWER, sender, recipients, content)
-    return converse(run, lambda: server.recv(_BLOCK), server.sendall)
+
+    def write(data: bytes) -> None:
+        (last.append if data is QUIT else server.sendall)(data)
+
+    return converse(run, lambda: server.recv(_BLOCK), write), b"".join(last)
 
 
 def _without_server(root: str, sender: str, recipients: "Sequence[str]", content: "Iterator[bytes]") -> int:
@@ -222,8 +234,8 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     )
     orders: list[Order] = []
     refused = _EX_OK
+    outcome: Outcome
     for recipient in recipients:
-        outcome: Outcome
         order = None
         try:
             outcome, order = agent.accept(parse_address((path(recipient) or b"<>")[1:-1].decode()))
@@ -246,11 +258,9 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
         outcomes = agent.deliver(sender, b"", orders, message, attempt)
         for order, outcome in zip(orders, outcomes, strict=True):
             status = _worse(status, _report(str(order.recipient), outcome))
-        # As late as can be: if this process is killed before, its caller brings the message again. What the
-        # interpreter does at its end would be time enough for that.
         notes.end()
         sys.stderr.flush()
-        agent.answered(attempt)
+        agent.answered(attempt)  # whoever is killed before is called again, so our end follows
         os._exit(status)
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MAX_REPLY = 65_536
 """Octets of one reply with all its lines; only a broken server says more."""
 
+QUIT = b"QUIT\r\n"
+"""What is said last."""
+
 ONE_ANSWER = "vdeliver.localhost"
 """How a client greets that has one answer for all recipients, whatever LMTP tells it: an exit status."""
 
@@ -111,7 +114,7 @@ def inquiry(
                 yield from _command(b"RSET", held)
             else:
                 results.append(_result(recipient, reply))
-        yield b"QUIT\r\n"
+        yield QUIT
     except OSError as error:
         lost = _result("", (451, [f"4.4.2 {error.strerror or error}"]))
         results += [(recipient, *lost[1:]) for recipient in recipients[len(results) :]]
@@ -149,7 +152,7 @@ def _deliver(
         if any(results) if not each else all(results):
             # One exit status speaks for all recipients: better none now than some of them twice later.
             results[:] = answers
-            yield b"QUIT\r\n"
+            yield QUIT
             return
         reply = yield from _command(b"DATA", held)
     if reply[0] != 354:
@@ -158,7 +161,7 @@ def _deliver(
         results[:] = [
             known or _result(recipient, reply) for known, recipient in zip(results, recipients, strict=True)
         ]
-        yield b"QUIT\r\n"
+        yield QUIT
         return
     yield from encoded(content)
     told = False
@@ -171,7 +174,7 @@ def _deliver(
                 told = True
             results[i] = _result(recipient, reply)
     # The last word was said: the reply to QUIT is not worth waiting for.
-    yield b"QUIT\r\n"
+    yield QUIT
 
 
 def _name(

@@ -39,6 +39,7 @@ from vmaild.protocol.lmtp import (
 from vmaild.protocol.lmtp_client import ONE_ANSWER
 from vmaild.protocol.waits import Wait
 from vmaild.servers.board import Metric, Row
+from vmaild.servers.heard import Heard, heard
 from vmaild.servers.writing import Letter, Writing
 from vmaild.store.content import Content
 from vmaild.store.messages import StoreError, StoreFull
@@ -55,6 +56,10 @@ _FLUSHED = 0.01
 """Seconds after which the event loop has handed an answer to the system, or knows that nobody is there."""
 _UNREAD = 1.0
 """Seconds between looks at an answer that the client does not read."""
+_IDLE = 60.0
+"""Seconds after which a client that is there, has an answer and says nothing more, has read it."""
+_PARTING = 2.0
+"""Seconds that a client is given to read our last answer, and to close."""
 SILENCE = 300.0
 """Seconds a client may be silent (RFC 5321 4.5.3.2 asks for five minutes)."""
 
@@ -114,8 +119,12 @@ class LmtpSession(asyncio.Protocol):
         self._failure: Outcome | None = None
         """Why the content could not be kept, when that was noticed while it came."""
         self._reading = self._writable = True
-        self._unsettled: Attempt | None = None
-        """The message whose answer was written, and may not have left."""
+        self._unsettled: list[Attempt] = []
+        """Messages whose answers were written, and may not have been heard."""
+        self._gone = False
+        """Whether the client has closed its side."""
+        self._end = 0.0
+        """When nothing is waited for any more, by the event loop's time; 0: we are not closing."""
         self.active = time.monotonic()
         self.working = False
         """Whether a thread is at work for this session."""
@@ -140,12 +149,13 @@ class LmtpSession(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take what the client said."""
         self.active = time.monotonic()
-        self._settle(answered=True)  # the client goes on
+        self._settle(answered=True)  # the client goes on, so it has heard the answer
         self._core.receive_data(data)
         self._pump()
 
     def eof_received(self) -> bool:
         """The client has said all it will; it may still read the answers."""
+        self._gone = True
         self._core.receive_data(b"")
         self._pump()
         return True
@@ -162,7 +172,7 @@ class LmtpSession(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Drop what has not been answered; a thread at work finishes, and closes the content itself."""
         self._core.connection_lost()
-        self._settle(answered=exc is None)
+        self._settle(answered=False)
         self._service.sessions.discard(self)
         self._service.row.set(Metric.OPEN_DELIVERIES, len(self._service.sessions))
         if not self.working:
@@ -195,7 +205,7 @@ class LmtpSession(asyncio.Protocol):
                 data = core.data_to_send()
                 if data:
                     transport.write(data)
-                transport.close()
+                self._part()
                 return
             else:
                 self._carry_out(event)
@@ -292,22 +302,45 @@ class LmtpSession(asyncio.Protocol):
         if self._core.state is State.CLOSED:
             self._service.agent.abandoned(message.attempt)
             return
-        self._unsettled = message.attempt
-        asyncio.get_running_loop().call_later(_FLUSHED, self._look, message.attempt)
+        self._unsettled.append(message.attempt)
+        loop = asyncio.get_running_loop()
+        loop.call_later(_FLUSHED, self._look, message.attempt, loop.time() + _IDLE)
 
-    def _look(self, attempt: Attempt) -> None:
-        """Look whether the answer has left, if that is not known yet."""
-        if attempt is not self._unsettled:
+    def _part(self) -> None:
+        """Close, once it is known whether the client has heard our last answer."""
+        if not self._unsettled:
+            self._transport.close()
+        elif not self._end:
+            loop = asyncio.get_running_loop()
+            self._end = loop.time() + _PARTING
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._look(self._unsettled[-1], self._end)
+
+    def _look(self, attempt: Attempt, end: float) -> None:
+        """Look whether the client has heard an answer, if that is not known yet; at its `end` that is given up."""
+        if attempt not in self._unsettled:
             return
-        if self._transport.get_write_buffer_size():
-            asyncio.get_running_loop().call_later(_UNREAD, self._look, attempt)
+        loop = asyncio.get_running_loop()
+        state = Heard.NOT_YET
+        if not self._transport.get_write_buffer_size():
+            state = heard(self._transport.get_extra_info("socket").fileno())
+        over = loop.time() >= (self._end or end)
+        # vdeliver says QUIT when its caller is about to know; killed before, it is called again.
+        says_so = self._hello.name == ONE_ANSWER
+        # Over TCP its system may have it, and the client not yet: what it does next tells.
+        last = self._gone or (over and not says_so)
+        if state is Heard.NEVER or (over and self._end) or (state is Heard.YES and last):
+            self._settle(answered=state is Heard.YES and not says_so)
+            if self._end:
+                self._transport.close()
         else:
-            self._settle(answered=True)
+            loop.call_later(_FLUSHED if self._end else _UNREAD, self._look, attempt, end)
 
     def _settle(self, *, answered: bool) -> None:
-        """Note whether the client has got its answer."""
-        attempt, self._unsettled = self._unsettled, None
-        if attempt is not None:
+        """Note whether the client has got its answers."""
+        attempts, self._unsettled = self._unsettled, []
+        for attempt in attempts:
             (self._service.agent.answered if answered else self._service.agent.abandoned)(attempt)
 
     def _count(self, outcomes: list[Outcome], size: int) -> None:

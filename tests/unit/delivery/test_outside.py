@@ -341,7 +341,7 @@ def test_an_mbox_grows_message_by_message(here: Layout) -> None:
 def test_a_from_line_is_found_wherever_the_pieces_are_cut(
     here: Layout, cut: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from vmaild.delivery.files import mbox_entry
+    from vmaild.delivery.mbox import mbox_entry, mbox_head
 
     body = b"a\nFrom b\n\nFrom c\nFro\nFrom \n"
     with closing(Content(here.incoming)) as content:
@@ -349,7 +349,7 @@ def test_a_from_line_is_found_wherever_the_pieces_are_cut(
         content.finish()
         pieces = [body[start : start + cut] for start in range(0, len(body), cut)]
         monkeypatch.setattr(Content, "chunks", lambda _: iter(pieces))
-        written = b"".join(mbox_entry("x", time.gmtime(0), b"", content))
+        written = b"".join(mbox_entry(mbox_head("x", time.gmtime(0), b""), content))
     assert written.partition(b"\n")[2] == b"a\n>From b\n\n>From c\nFro\n>From \n\n"
 
 

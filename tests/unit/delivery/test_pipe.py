@@ -129,7 +129,7 @@ def test_nothing_but_built_in_modules_is_imported_before_the_server_answers() ->
     """What vdeliver costs is what it imports: this list may only get shorter."""
     script = (
         "import sys; import os; before = set(sys.modules); from vmaild.delivery import pipe;"
-        "pipe._through_server('/nonexistent', '', [], iter(()));"
+        "pipe._server('/nonexistent');"
         "print(*sorted(set(sys.modules) - before))"
     )
     # Coverage would import much at the very start.
