@@ -221,6 +221,7 @@ def test_every_page_is_fit_for_everybody(
         "/overview",
         "/overview?hours=168",
         "/addresses",
+        "/backups",
         "/check",
         f"/mta?server=127.0.0.1:{web.root.smtp}",
         "/tokens",
@@ -445,4 +446,53 @@ def test_a_check_from_the_button_to_what_is_mended(
     assert shadow.stat().st_mode & 0o777 == 0o660
     page.wait_for_selector("button[value=start]", timeout=90_000)
     assert page.locator(".findings .error", has_text=shadow.name).count() == 0
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("domain", "language", "width", "javascript"),
+    [("vb.toto.fr", "en", 1200, True), ("vc.toto.fr", "fr", 390, True), ("va.toto.fr", "fr", 390, False)],
+    ids=["desktop", "phone", "phone without JavaScript"],
+)
+def test_a_backup_with_mail_undoes_what_was_done_since(
+    web: Served, chromium: Browser, domain: str, language: str, width: int, javascript: bool
+) -> None:
+    root = web.root
+    context = chromium.new_context(
+        locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
+    )
+    page, base = context.new_page(), f"http://127.0.0.1:{root.web}"
+    page.route("**/*", _without_policy)
+    sign_in(page, base, "alice@va.toto.fr", "alice-va")
+    page.goto(f"{base}/domains/{domain}/settings")
+    page.click(f"a[href='/backups?domain={domain}']")
+    assert page.input_value("#domain") == domain
+    page.check("#mail")
+    page.click("button[value=make]")
+    row = page.locator("tbody tr", has_text=domain)
+    row.wait_for(timeout=60_000)  # the page looks again by itself
+    if javascript:  # axe is a script itself
+        check_page(page, "the backups")
+    aliases = root.etc / f"aliases.{domain}"
+    before, login = aliases.read_text(), (root.etc / f"passwd.{domain}").read_text().partition(":")[0]
+    stored = root.stored(f"{login}@{domain}")
+    aliases.write_text(f"{before}mistake{language}: {login}\n")
+    for path in root.mailbox(f"{login}@{domain}").rglob("*,S=*"):
+        path.unlink()
+    row.locator("button[value=restore_mail]").click()
+    assert page.locator("td", has_text=f"mistake{language}@{domain}").count() == 1
+    if javascript:
+        check_page(page, "what would come back")
+    page.fill("#password", "alice-va")
+    page.click("main form button.danger")
+    page.locator("p.good").wait_for(timeout=60_000)
+    assert aliases.read_text() == before
+    assert root.stored(f"{login}@{domain}") == stored
+    page.goto(f"{base}/backups?domain={domain}")
+    row.locator("button[value=remove]").click()
+    page.fill("#password", "alice-va")
+    page.click("main form button.danger")
+    page.wait_for_selector(".flash")
+    page.goto(f"{base}/backups?domain={domain}")
+    assert page.locator("p.empty").is_visible()
     context.close()

@@ -16,6 +16,7 @@ from typing import Any
 from vmaild.admin.answers import VERBS
 from vmaild.admin.answers.own import set_own_password
 from vmaild.admin.answers.values import Verb, plain
+from vmaild.admin.backup_work import BackupWork
 from vmaild.admin.door import Door
 from vmaild.admin.entrance import Entrance
 from vmaild.admin.gate import Gate
@@ -71,7 +72,12 @@ class Desk:
         more: Mapping[str, Verb] | None = None,
     ) -> None:
         """`more`: verbs of rooms above, which ask others."""
-        self._verbs: dict[str, Verb] = {**VERBS, "overview": partial(overview, Survey()), **(more or {})}
+        self._verbs: dict[str, Verb] = {
+            **VERBS,
+            "overview": partial(overview, Survey()),
+            **BackupWork().verbs(),
+            **(more or {}),
+        }
         self._door = door
         self._gate = gate
         self._sessions = sessions

@@ -35,6 +35,8 @@ DANGEROUS = {
     "admin.grant",
     "address.apply",
     "check.fix",
+    "backup.restore",
+    "backup.remove",
     "factor.begin",
     "factor.renew",
     "factor.off",

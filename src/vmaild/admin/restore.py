@@ -30,8 +30,13 @@ _TOLD = 10
 """Accounts that are told by name."""
 
 
-def restore_backup(door: Door, name: str, *, mail: bool = False, dry_run: bool = False) -> Plan:
-    """Put a domain into the state of a backup; with `mail` also the messages that are missing. Raises Refused."""
+def restore_backup(
+    door: Door, name: str, *, mail: bool = False, counted: bool = True, dry_run: bool = False
+) -> Plan:
+    """Put a domain into the state of a backup; with `mail` also the messages that are missing. Raises Refused.
+
+    `counted`: the messages to put back are counted first, for which all of the archive is read.
+    """
     see_site(door)
     path = backup_path(door, name)
     with usable(path):
@@ -49,7 +54,7 @@ def restore_backup(door: Door, name: str, *, mail: bool = False, dry_run: bool =
         steps: list[Step] = [*_edits(view, domain, there, files, manifest.made)]
         if mail:
             with usable(path):
-                steps += _put_back(door.messages, path, domain, accounts)
+                steps += _put_back(door.messages, path, domain, accounts, counted)
         warnings = _losses(there, accounts) if there else ()
         return Draft(
             f"put {domain} back as of {manifest.made}", steps, list(warnings), partial(new_faults, domain)
@@ -101,24 +106,26 @@ def _edits(
         yield from view.edit(path, texts.get(name), instead=instead, passwd=name == "passwd")
 
 
-def _put_back(messages: MessageStore, path: str, domain: str, accounts: set[str]) -> Iterator[Deed]:
+def _put_back(messages: MessageStore, path: str, domain: str, accounts: set[str], counted: bool) -> Iterator[Deed]:
     """What puts the messages back that are missing, for accounts that there will be."""
-    missing = {
-        login: messages.missing(Mailbox(domain, login), (each for _, each in found))
-        for login, found in groupby(read_mail(path), itemgetter(0))
-        if fold(login) in accounts
-    }
-    wanted = {login for login, count in missing.items() if count}
-    if not wanted:
-        return
+    text = "messages that are missing put back"
+    if counted:
+        missing = [
+            messages.missing(Mailbox(domain, login), (each for _, each in found))
+            for login, found in groupby(read_mail(path), itemgetter(0))
+            if fold(login) in accounts
+        ]
+        if not any(missing):
+            return
+        text = f"{sum(missing)} messages put back into {sum(map(bool, missing))} mailboxes"
 
     def put() -> None:
         with usable(path):
             for login, found in groupby(read_mail(path), itemgetter(0)):
-                if login in wanted:
+                if fold(login) in accounts:
                     messages.put_back(Mailbox(domain, login), (each for _, each in found))
 
-    yield Deed(f"{sum(missing.values())} messages put back into {len(wanted)} mailboxes", put)
+    yield Deed(text, put)
 
 
 def _logins(files: dict[str, bytes]) -> set[str]:

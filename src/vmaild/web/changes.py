@@ -57,7 +57,7 @@ async def change(
                 problem=problem,
             )
     plan = await visit.ask(verb, **values)
-    return visit.go(
-        back,
-        visit._("Done:") + " " + visit._(plan["summary"]) if plan["changed"] else visit._("Nothing to change."),
-    )
+    if not plan["changed"]:
+        return visit.go(back, visit._("Nothing to change."))
+    done = visit._("Done:") if plan["carried_out"] else visit._("Begun:")
+    return visit.go(back, f"{done} {visit._(plan['summary'])}")

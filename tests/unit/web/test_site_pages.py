@@ -16,7 +16,7 @@ from vmaild.store.figures import KEPT, STEP, Figures, FiguresLog
 from vmaild.store.layout import Layout
 from vmaild.web.plot import nice_ceiling, plot
 
-SITE = ("/overview", "/check", "/addresses", "/mta", "/mta?server=127.0.0.1:1")
+SITE = ("/overview", "/check", "/addresses", "/backups", "/backups/progress", "/mta", "/mta?server=127.0.0.1:1")
 
 
 def test_the_site_s_pages_are_there_for_its_administrators_only(app: FastAPI, admin: Browser) -> None:
