@@ -496,3 +496,71 @@ def test_a_backup_with_mail_undoes_what_was_done_since(
     page.goto(f"{base}/backups?domain={domain}")
     assert page.locator("p.empty").is_visible()
     context.close()
+
+
+ZONE = "$TTL 600\n@ IN SOA ns hostmaster 41 3h 1h 1w 1h\n@ IN NS ns\nns A 127.0.0.1\n"
+
+
+@pytest.mark.parametrize(
+    ("domain", "language", "width", "javascript"),
+    [("va.toto.fr", "en", 1200, True), ("vb.toto.fr", "fr", 390, False)],
+    ids=["desktop", "phone without JavaScript"],
+)
+def test_dns_records_are_written_after_a_look(
+    web: Served, chromium: Browser, domain: str, language: str, width: int, javascript: bool
+) -> None:
+    folder = web.root.path / "etc/bind"
+    folder.mkdir(exist_ok=True)
+    zone = folder / "db.toto.fr"
+    zone.write_text(ZONE)
+    (folder / "named.conf").write_text('zone "toto.fr" { type primary; file "/etc/bind/db.toto.fr"; };\n')
+    context = chromium.new_context(
+        locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
+    )
+    page, base = context.new_page(), f"http://127.0.0.1:{web.root.web}"
+    page.route("**/*", _without_policy)
+    sign_in(page, base, "alice@va.toto.fr", "alice-va")
+    page.goto(f"{base}/domains/{domain}/dns")
+    page.click("button[value=apply]")
+    shown = page.locator("main pre", has_text="db.toto.fr").last
+    assert f"mailhost.{domain.removesuffix('.toto.fr')}" in shown.inner_text()
+    assert zone.read_text() == ZONE
+    if javascript:  # axe is a script itself
+        check_page(page, "what would be written")
+    page.click("main form button.primary")
+    page.wait_for_selector(".flash")
+    assert f"mailhost.{domain.removesuffix('.toto.fr')}" in zone.read_text()
+    page.click("button[value=apply]")
+    page.wait_for_selector("main .warnings")  # of what no zone file here holds
+    assert page.locator("main form").count() == 0, "nothing is left to be written"
+    context.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "width", "javascript"),
+    [("en", 1200, True), ("fr", 390, False)],
+    ids=["desktop", "phone without JavaScript"],
+)
+def test_addresses_that_are_not_up_are_told_with_the_remedy(
+    web: Served, chromium: Browser, language: str, width: int, javascript: bool
+) -> None:
+    context = chromium.new_context(
+        locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
+    )
+    page, base = context.new_page(), f"http://127.0.0.1:{web.root.web}"
+    page.route("**/*", _without_policy)
+    sign_in(page, base, "alice@va.toto.fr", "alice-va")
+    page.goto(f"{base}/addresses")
+    assert page.locator("tbody .tag.ok").count() >= len(ADDRESSES)
+    page.click("button.primary")
+    page.wait_for_selector(".flash")  # on loopback they are up already
+    definition = web.root.etc / "domains/vz.example.toml"
+    definition.write_text('addresses = ["192.0.2.9"]\n')
+    page.goto(f"{base}/addresses")
+    page.click("button[value='vz.example']")
+    assert "[addresses] of vmail.toml" in page.locator(".alert").inner_text()
+    assert page.locator("tbody .tag.bad").count() == 1
+    if javascript:
+        check_page(page, "an address that is not up")
+    definition.unlink()
+    context.close()

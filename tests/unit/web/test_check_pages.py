@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+import socket
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -135,3 +140,26 @@ def test_what_vmail_check_finds_is_what_the_web_finds(layout: Layout, domain: st
     told_codes = {(place["name"], each["problem"]) for place in told["places"] for each in place["findings"]}
     wanted = {(name, each.problem) for name, some in files.items() for each in some}
     assert told_codes == wanted | {(name, each.seen) for name, some in found.items() for each in some}
+
+
+def test_a_check_ends_when_nobody_listens_any_more(layout: Layout) -> None:
+    # A resolver that never answers lets it wait for long.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 0))
+        Path(layout.site).write_text(f'[dns]\nresolver = "127.0.0.1:{silent.getsockname()[1]}"\n')
+        wanted = {"root": layout.root, "principal": "unix:root", "site_admin": True, "domain": ""}
+        command = (
+            f"{shlex.quote(sys.executable)} -P -m vmaild.diagnose.apart <{layout.root}/wanted & echo $!; read x"
+        )
+        Path(layout.root, "wanted").write_text(json.dumps(wanted))
+        with subprocess.Popen(["sh", "-c", command], stdin=-1, stdout=-1, text=True) as shell:
+            assert shell.stdout is not None
+            number = int(shell.stdout.readline())
+            assert "total" in json.loads(shell.stdout.readline())
+            silent.settimeout(PATIENCE)
+            silent.recv(512)  # it asks, and waits
+            shell.kill()
+        end = time.monotonic() + PATIENCE
+        while Path(f"/proc/{number}").exists() and "zombie" not in Path(f"/proc/{number}/status").read_text():
+            assert time.monotonic() < end
+            time.sleep(0.05)
