@@ -555,7 +555,7 @@ def test_addresses_that_are_not_up_are_told_with_the_remedy(
     definition.write_text('addresses = ["192.0.2.9"]\n')
     page.goto(f"{base}/addresses")
     page.click("button[value='vz.example']")
-    assert "[addresses] of vmail.toml" in page.locator(".alert").inner_text()
+    assert "vmail.toml" in page.locator(".alert").inner_text()
     assert page.locator("tbody .tag.bad").count() == 1
     if javascript:
         check_page(page, "an address that is not up")
