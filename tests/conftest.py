@@ -38,7 +38,7 @@ def root(_demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Calla
 
 @pytest.fixture
 def served(root: Root) -> Iterator[Served]:
-    """A running `vmail serve` of this test's own: to be killed, reloaded and reconfigured."""
+    """The running servers of this test's own: to be killed, reloaded and reconfigured."""
     server = start(root)
     yield server
     server.stop()
@@ -50,7 +50,7 @@ def _shared(
     _demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
 ) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("s") / "root"
-    server = start(copy_root(_demo, path, [free_port() for _ in range(3)]))
+    server = start(copy_root(_demo, path, [free_port() for _ in range(3)]), verb=True)
     yield server
     server.stop()
 

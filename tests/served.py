@@ -18,6 +18,8 @@ COMMANDS = Path(sys.executable).parent
 """Where the installed vmail, vdeliver and vpop3d are."""
 ADDRESSES = {"va.toto.fr": "127.0.0.2", "vb.toto.fr": "127.0.0.3", "vc.toto.fr": "127.0.0.4"}
 SHARED = "127.0.0.1"
+_SERVERS = (sys.executable, "-P", "-X", "no_debug_ranges", "-m", "vmaild.servers")
+"""What `vmail serve` becomes."""
 PATIENCE = 30.0
 """Seconds for what takes a moment on an idle machine."""
 
@@ -153,17 +155,25 @@ def copy_root(template: Path, path: Path, ports: Sequence[int]) -> Root:
 
 
 def start(
-    root: Root, *, greets: bool = True, prefix: Sequence[str | Path] = (), seen_at: Path | None = None
+    root: Root,
+    *,
+    greets: bool = True,
+    verb: bool = False,
+    prefix: Sequence[str | Path] = (),
+    seen_at: Path | None = None,
 ) -> Served:
-    """Start `vmail serve` on a root and wait until it serves; `greets`: its POP3 server speaks first.
+    """Start the servers on a root and wait until they serve; `greets`: the POP3 server speaks first.
 
+    `verb`: by `vmail serve`, which takes longer: it looks at the root, and then becomes the same process.
     `prefix` are words before the command that bring it to another file system, where the root is `seen_at`.
     """
+    at = seen_at or root.path
+    command: list[str | Path] = [COMMANDS / "vmail", "--root", at, "serve"] if verb else [*_SERVERS, at]
     log = root.path / "serve.log"
     log.unlink(missing_ok=True)
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [*prefix, COMMANDS / "vmail", "--root", seen_at or root.path, "serve"],
+            [*prefix, *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

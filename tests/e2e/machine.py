@@ -92,7 +92,7 @@ class Machine:
 
     def serve(self, root: Root) -> Served:
         """Start `vmail serve` in it."""
-        served = start(root, prefix=self.inside(), seen_at=SITE)
+        served = start(root, verb=True, prefix=self.inside(), seen_at=SITE)
         self._started.append(served.process)
         return served
 

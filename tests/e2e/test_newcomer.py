@@ -9,13 +9,23 @@ import shutil
 import signal
 import stat
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.e2e.clients import Pop3, fetch
-from tests.served import COMMANDS, PATIENCE, SHARED, Root, Served, is_free, moments, processes_of, run
+from tests.served import COMMANDS, PATIENCE, SHARED, Root, Served, is_free, moments, processes_of, run, start
 
 HOME = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def served(root: Root) -> Iterator[Served]:
+    """The demo as `vmail serve` serves it, with what it prints."""
+    server = start(root, verb=True)
+    yield server
+    server.stop()
+    server.check_log()
 
 
 def welcome(server: Served) -> str:

@@ -33,7 +33,9 @@ pytestmark = pytest.mark.xdist_group("web")  # one browser and one server for al
 
 @pytest.fixture(scope="module")
 def web(_demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Served]:
-    served = start(copy_root(_demo, tmp_path_factory.mktemp("w") / "root", [free_port() for _ in range(4)]))
+    served = start(
+        copy_root(_demo, tmp_path_factory.mktemp("w") / "root", [free_port() for _ in range(4)]), verb=True
+    )
     yield served
     served.stop()
     served.check_log()

@@ -91,7 +91,7 @@ class World:
 
     def serve(self, root: Path) -> Served:
         """Start `vmail serve` in it."""
-        served = start(Root(root, 110, 0, 0), prefix=self.inside())
+        served = start(Root(root, 110, 0, 0), verb=True, prefix=self.inside())
         self._served.append(served)
         return served
 
