@@ -158,7 +158,7 @@ def start(
     root: Root,
     *,
     greets: bool = True,
-    verb: bool = False,
+    verb: bool = True,
     prefix: Sequence[str | Path] = (),
     seen_at: Path | None = None,
 ) -> Served:
