@@ -8,14 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from vmaild.admin.answers.machine import shown_plan
-from vmaild.admin.answers.values import Values, Verb, dry, page
+from vmaild.admin.answers.values import Values, Verb, dry, page, shown_plan
 from vmaild.admin.backups import BackupRecord, list_backups, make_backup, remove_backup
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.overview import see_site
 from vmaild.admin.plan import Plan
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Refused, not_now
 from vmaild.admin.restore import restore_backup
 
 log = logging.getLogger("vmaild.backup")
@@ -27,10 +26,9 @@ class _Work:
 
     summary: str
     state: str = "running"
-    """`running`, `done`."""
-    problem: str = ""
+    """`none`, `running`, `done`."""
+    refusal: Refused | None = None
     """Why it was not done, or not wholly."""
-    remedy: str = ""
 
 
 class BackupWork:
@@ -59,11 +57,13 @@ class BackupWork:
     def progress(self, door: Door, _values: Values) -> dict[str, Any]:
         """What is being done, or was done last. Raises Refused."""
         see_site(door)
-        last = self._last
-        if last is None:
-            return {"state": "none", "summary": "", "problem": "", "remedy": "", "done": 0}
-        shown = {"state": last.state, "summary": last.summary, "problem": last.problem, "remedy": last.remedy}
-        return shown | {"done": 0}
+        last = self._last or _Work("", "none")
+        return {
+            "state": last.state,
+            "summary": last.summary,
+            "problem": last.refusal.problem if last.refusal else "",
+            "remedy": last.refusal.remedy if last.refusal else "",
+        }
 
     def make(self, door: Door, values: Values) -> dict[str, Any]:
         """Back up a domain. Raises Refused."""
@@ -99,10 +99,10 @@ def _carry_out(made: _Work, work: Callable[[], Plan]) -> None:
     try:
         work()
     except Refused as refusal:
-        made.problem, made.remedy = refusal.problem, refusal.remedy
+        made.refusal = refusal
     except Exception:
         log.exception("%s failed", made.summary)
-        made.problem, made.remedy = "this cannot be done now", "try again later"
+        made.refusal = not_now()
     finally:
         made.state = "done"
 

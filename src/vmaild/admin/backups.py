@@ -110,8 +110,11 @@ def make_backup(door: Door, name: str, *, mail: bool = False, dry_run: bool = Fa
             f"alias file {view.layout.path(each)} is not in it: other domains may use it, too"
             for each in domain.definition.alias_files
         ]
-        what = "with its mail" if mail else "without its mail"
-        return Draft(f"back up {domain.name} {what}", [Deed(f"{path} written", pack)], warnings)
+        return Draft(
+            f"back up {domain.name} with its mail" if mail else f"back up {domain.name} without its mail",
+            [Deed(f"{path} written", pack)],
+            warnings,
+        )
 
     change = Change("backup make", name, name, Action.DEFINITION, draft, only_reads=True)
     return door.change(change, dry_run=dry_run)

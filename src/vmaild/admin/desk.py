@@ -22,7 +22,7 @@ from vmaild.admin.entrance import Entrance
 from vmaild.admin.gate import Gate
 from vmaild.admin.imports import Imports
 from vmaild.admin.overview import Survey, overview
-from vmaild.admin.refusal import Code, Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused, not_now
 from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import Actor
@@ -94,7 +94,7 @@ class Desk:
             log.error("%s", error)
         except Exception:
             log.exception("%s failed", request.verb)
-        return _told(Refused("this cannot be done now", "try again later", Code.UNAVAILABLE))
+        return _told(not_now())
 
     def _carry_out(self, request: Request) -> Any:  # noqa: ANN401  plain values, as JSON has them
         match request.verb:

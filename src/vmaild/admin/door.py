@@ -264,8 +264,7 @@ def refusals() -> Iterator[None]:
         raise Misused(str(error), "write it like bob@va.example.org") from error
     except SiteUnusable as error:
         finding = error.finding
-        place = f"{finding.path}:{finding.line}" if finding.line else finding.path
-        raise Refused(f"{place}: {finding.problem}", finding.remedy) from error
+        raise Refused(f"{finding.place}: {finding.problem}", finding.remedy) from error
     except StoreError as error:
         cause = error.__cause__
         if isinstance(cause, OSError):

@@ -9,23 +9,19 @@ import logging
 import secrets
 import threading
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from vmaild.admin.account_import import Looked, carry_out, preview
+from vmaild.admin.answers.values import LEAST, Values, page
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
-from vmaild.admin.refusal import Code, Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused, not_now
 
 log = logging.getLogger("vmaild.import")
 
-Values = Mapping[str, Any]
-
 PAGE = 200
 """Rows that are shown at once."""
-LEAST = 8
-"""Characters of a password that somebody sets on the web."""
 _KEPT = 1800.0
 """Seconds."""
 _MOST = 20
@@ -103,8 +99,7 @@ class Imports:
     def _shown(kept: tuple[str, _Import], values: Values) -> dict[str, Any]:
         number, found = kept
         rows = found.failed if found.state == "done" else found.rows
-        pages = max(1, -(-len(rows) // PAGE))
-        page = max(1, min(int(values.get("page", 1)), pages))
+        shown = page(rows, {"page": values.get("page", 1), "size": PAGE})
         return {
             "import": number,
             "state": found.state,
@@ -113,9 +108,9 @@ class Imports:
             "done": found.done,
             "failed": len(found.failed),
             "problem": found.problem,
-            "page": page,
-            "pages": pages,
-            "rows": [_row(row) for row in rows[(page - 1) * PAGE : page * PAGE]],
+            "page": shown["page"],
+            "pages": shown["pages"],
+            "rows": [_row(row) for row in shown["items"]],
         }
 
 
@@ -129,7 +124,7 @@ def _work(door: Door, wanted: _Import) -> None:
         wanted.problem = str(refusal)
     except Exception:
         log.exception("import into %s failed", wanted.domain)
-        wanted.problem = "this cannot be done now; try again later"
+        wanted.problem = str(not_now())
     finally:
         wanted.state, wanted.until = "done", time.monotonic() + _KEPT
 

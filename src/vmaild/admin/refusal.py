@@ -48,6 +48,11 @@ class Misused(Refused):
         super().__init__(problem, remedy, code)
 
 
+def not_now() -> Refused:
+    """What people are told where something unexpected happened, which stands in the log."""
+    return Refused("this cannot be done now", "try again later", Code.UNAVAILABLE)
+
+
 def system_refusal(error: OSError, doing: str = "") -> Refused:
     """An error of the system as a refusal that names the file and what to do about it."""
     path = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""

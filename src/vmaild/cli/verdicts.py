@@ -84,8 +84,7 @@ def print_report(report: Report, one: str | None, *, offline: bool) -> None:
 
 
 def _print_file(finding: Finding) -> None:
-    where = f"{finding.path}:{finding.line}" if finding.line else finding.path
-    _print(finding.severity, where, (finding.problem,), finding.remedy)
+    _print(finding.severity, finding.place, (finding.problem,), finding.remedy)
 
 
 def _print_diagnosis(diagnosis: Diagnosis) -> None:

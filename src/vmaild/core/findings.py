@@ -57,9 +57,13 @@ class Finding:
     fix: Fix | None = None
     """None: only people can do it."""
 
+    @property
+    def place(self) -> str:
+        """The file, with its line where one is meant."""
+        return f"{self.path}:{self.line}" if self.line else self.path
+
     def __str__(self) -> str:
-        place = f"{self.path}:{self.line}" if self.line else self.path
-        return f"{place}: {self.problem}; {self.remedy}"
+        return f"{self.place}: {self.problem}; {self.remedy}"
 
 
 @dataclass(frozen=True, slots=True)

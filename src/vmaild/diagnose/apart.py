@@ -13,6 +13,7 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -52,7 +53,7 @@ def _check(wanted: dict[str, Any]) -> None:
         files = file_findings(door, wanted["domain"] or None)
         names = [name for name in files if name]
         _tell(total=len(names))
-        _tell(files={name: [of_file(each) for each in found] for name, found in files.items()})
+        _tell(files=of_files(files))
         done, told = 0, time.monotonic()
 
         def advance() -> None:
@@ -66,10 +67,15 @@ def _check(wanted: dict[str, Any]) -> None:
     _tell(found={name: [_of_rule(each) for each in told] for name, told in found.items()})
 
 
-def of_file(finding: Finding) -> dict[str, Any]:
+def of_files(found: Mapping[str, Sequence[Finding]]) -> dict[str, list[dict[str, Any]]]:
+    """Faults of files as plain values, by domain."""
+    return {name: [_of_file(each) for each in findings] for name, findings in found.items()}
+
+
+def _of_file(finding: Finding) -> dict[str, Any]:
     """A fault of a file as plain values; `place` is the file with its line."""
     return {
-        "place": f"{finding.path}:{finding.line}" if finding.line else finding.path,
+        "place": finding.place,
         "severity": finding.severity.name.lower(),
         "problem": finding.problem,
         "why": "",

@@ -17,16 +17,15 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from vmaild.admin.answers.machine import shown_plan
-from vmaild.admin.answers.values import dry, page
+from vmaild.admin.answers.values import dry, page, shown_plan
 from vmaild.admin.checks import file_findings
 from vmaild.admin.door import Door
 from vmaild.admin.mend import Mended, mend
 from vmaild.admin.names import parse_domain
 from vmaild.admin.overview import see_site
-from vmaild.admin.refusal import Refused
+from vmaild.admin.refusal import Refused, not_now
 from vmaild.core.findings import Fix, FixKind
-from vmaild.diagnose.apart import of_file
+from vmaild.diagnose.apart import of_files
 
 log = logging.getLogger("vmaild.check")
 
@@ -164,7 +163,8 @@ class Rounds:
             self._listen(made, wanted, limit)
         except Exception:
             log.exception("the check of %s failed", made.domain or "all domains")
-            made.problem, made.remedy = "this cannot be done now", "try again later"
+            refusal = not_now()
+            made.problem, made.remedy = refusal.problem, refusal.remedy
         made.ended = time.time()
         made.state = "done"
 
@@ -216,15 +216,10 @@ def _progress(last: Round | None) -> dict[str, Any]:
 
 def _joined(door: Door, last: Round | None, domain: str) -> Findings:
     """Findings of files and of the last check, by domain; of one domain only those of it and of the machine."""
-    files = last.files if last and not domain else _of_files(door, domain)
+    files = last.files if last and not domain else of_files(file_findings(door, domain or None))
     found = last.found if last else {}
     names = [name for name in dict.fromkeys([*files, *found]) if not domain or name in ("", domain)]
     return {name: [*files.get(name, ()), *found.get(name, ())] for name in names}
-
-
-def _of_files(door: Door, domain: str) -> Findings:
-    found = file_findings(door, domain or None)
-    return {name: [of_file(each) for each in findings] for name, findings in found.items()}
 
 
 def _rank(findings: Iterable[dict[str, Any]]) -> int:

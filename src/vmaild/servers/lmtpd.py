@@ -134,6 +134,10 @@ class LmtpSession(asyncio.Protocol):
         """Where the dialogue stands."""
         return self._core.state
 
+    @property
+    def _is_vdeliver(self) -> bool:
+        return self._hello.name == ONE_ANSWER
+
     # -- what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -277,7 +281,7 @@ class LmtpSession(asyncio.Protocol):
             self._core.send(outcomes)
             self._reset()
             return
-        one_answer = self._dialect is Dialect.SMTP or self._hello.name == ONE_ANSWER
+        one_answer = self._dialect is Dialect.SMTP or self._is_vdeliver
         attempt = self._service.agent.attempt(one_answer=one_answer)
         message = Message(self._sender, self._trace(orders), content, attempt)
         letter = Letter(message, orders, lambda outcomes: self._delivered(message, outcomes))
@@ -327,7 +331,7 @@ class LmtpSession(asyncio.Protocol):
             state = heard(self._transport.get_extra_info("socket").fileno())
         over = loop.time() >= (self._end or end)
         # vdeliver says QUIT when its caller is about to know; killed before, it is called again.
-        says_so = self._hello.name == ONE_ANSWER
+        says_so = self._is_vdeliver
         # Over TCP its system may have it, and the client not yet: what it does next tells.
         last = self._gone or (over and not says_so)
         if state is Heard.NEVER or (over and self._end) or (state is Heard.YES and last):

@@ -59,5 +59,10 @@ async def change(
     plan = await visit.ask(verb, **values)
     if not plan["changed"]:
         return visit.go(back, visit._("Nothing to change."))
+    return visit.go(back, told(visit, plan))
+
+
+def told(visit: Visit, plan: dict[str, Any]) -> str:
+    """What was done, or goes on after this."""
     done = visit._("Done:") if plan["carried_out"] else visit._("Begun:")
-    return visit.go(back, f"{done} {visit._(plan['summary'])}")
+    return f"{done} {visit._(plan['summary'])}"

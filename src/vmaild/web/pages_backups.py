@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
 
-from vmaild.web.changes import change
+from vmaild.web.changes import change, told
 from vmaild.web.desk import Refusal
 from vmaild.web.pages_site import of_the_site
 from vmaild.web.visit import Visit
@@ -40,9 +40,7 @@ async def act(request: Request) -> Response:
             case "make":
                 values = {"domain": fields.get("domain", "").strip(), "mail": bool(fields.get("mail"))}
                 plan = await visit.ask("backup.make", **values)
-                begun = visit._("Done:") if plan["carried_out"] else visit._("Begun:")
-                told = "; ".join([f"{begun} {plan['summary']}", *plan["warnings"]])
-                return visit.go("/backups", told[:_ROOM])
+                return visit.go("/backups", "; ".join([told(visit, plan), *plan["warnings"]])[:_ROOM])
             case "restore" | "restore_mail" as what:
                 wanted = {"backup": name, "mail": what == "restore_mail"}
                 return await change(visit, "backup.restore", fields, wanted, "/backups", dangerous=True)

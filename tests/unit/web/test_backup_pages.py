@@ -72,6 +72,14 @@ def test_mail_goes_in_and_comes_back_while_people_look_elsewhere(admin: Browser,
     assert {path.name: path.read_bytes() for path in box.rglob("*,S=*")} == messages
 
 
+def test_what_is_done_is_told_in_the_language_of_who_sees_it(admin: Browser) -> None:
+    assert admin.post("/language", HERE, language="fr", back=HERE).status_code == 303
+    told = admin.post(HERE, act="make", domain=VA)
+    assert "sauvegarder va.toto.fr sans son courrier" in admin.get(told.headers["location"]).text
+    admin.post(HERE, act="make", domain=VA, mail="yes")
+    assert "sauvegarder va.toto.fr avec son courrier" in settled(admin)
+
+
 def test_what_cannot_be_done_is_told(admin: Browser, layout: Layout) -> None:
     for fields, told in (
         ({"act": "make", "domain": "nowhere.example"}, "nowhere.example"),

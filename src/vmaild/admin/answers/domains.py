@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from vmaild.admin import coadministrators, dns, domains
-from vmaild.admin.answers.values import Values, Verb, dry, mail, page, plan_values
+from vmaild.admin.answers.values import Values, Verb, dry, mail, page, plan_values, shown_plan
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.refusal import Misused
@@ -99,8 +99,7 @@ def _dns(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
 
 
 def _dns_apply(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
-    plan = dns.apply_dns(door, parse_domain(values["domain"]), dry_run=dry(values))
-    return plan_values(plan) | {"diffs": [edit.diff for edit in plan.edits]}
+    return shown_plan(dns.apply_dns(door, parse_domain(values["domain"]), dry_run=dry(values)))
 
 
 VERBS: Mapping[str, Verb] = {

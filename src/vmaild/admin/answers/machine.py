@@ -6,18 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from vmaild.admin import addresses
-from vmaild.admin.answers.values import Values, Verb, dry, plan_values
+from vmaild.admin.answers.values import Values, Verb, dry, shown_plan
 from vmaild.admin.dns_update import update_dns
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.overview import see_site
-from vmaild.admin.plan import Plan
-
-
-def shown_plan(plan: Plan) -> dict[str, Any]:
-    """A plan with every line that it would change in files and zones."""
-    zones = [f"{each}\n" + "\n".join(each.lines) for each in plan.updates]
-    return plan_values(plan) | {"diffs": [*(edit.diff for edit in plan.edits), *zones]}
 
 
 def _addresses(door: Door, values: Values) -> Any:  # noqa: ANN401  plain values

@@ -17,7 +17,7 @@ def _check(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     found = checks.check_domain(door, parse_domain(name)) if name else checks.check_all(door)
     return [
         {
-            "place": f"{each.path}:{each.line}" if each.line else each.path,
+            "place": each.place,
             "problem": each.problem,
             "remedy": each.remedy,
             "severity": each.severity.name.lower(),

@@ -14,7 +14,7 @@ Values = Mapping[str, Any]
 Verb = Callable[[Door, Values], Any]
 
 MAX_PAGE = 500
-_LEAST = 8
+LEAST = 8
 """Characters of a password that somebody sets on the web."""
 
 
@@ -35,10 +35,16 @@ def plan_values(plan: Plan) -> dict[str, Any]:
     }
 
 
+def shown_plan(plan: Plan) -> dict[str, Any]:
+    """A plan with every line that it would change in files and zones."""
+    zones = [f"{each}\n" + "\n".join(each.lines) for each in plan.updates]
+    return plan_values(plan) | {"diffs": [*(edit.diff for edit in plan.edits), *zones]}
+
+
 def strong(password: str) -> bytes:
     """A password of enough characters. Raises Misused."""
-    if len(password) < _LEAST:
-        raise Misused("the new password is too short", f"choose one of {_LEAST} characters or more")
+    if len(password) < LEAST:
+        raise Misused("the new password is too short", f"choose one of {LEAST} characters or more")
     return password.encode("utf-8", "surrogatepass")
 
 

@@ -39,7 +39,8 @@ if (work) {
     const bar = work.querySelector("progress");
     if (total) bar.max = total;
     if (done || total) bar.value = done;
-    work.querySelector("[data-done]").textContent = done;
+    const number = work.querySelector("[data-done]");
+    if (number) number.textContent = done;
     if (state === "running") setTimeout(look, 700);
     else location.reload();
   };
