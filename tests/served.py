@@ -18,10 +18,15 @@ COMMANDS = Path(sys.executable).parent
 """Where the installed vmail, vdeliver and vpop3d are."""
 ADDRESSES = {"va.toto.fr": "127.0.0.2", "vb.toto.fr": "127.0.0.3", "vc.toto.fr": "127.0.0.4"}
 SHARED = "127.0.0.1"
-_SERVERS = (sys.executable, "-P", "-X", "no_debug_ranges", "-m", "vmaild.servers")
+SERVERS: Sequence[str | Path] = (sys.executable, "-P", "-X", "no_debug_ranges", "-m", "vmaild.servers")
 """What `vmail serve` becomes."""
 PATIENCE = 30.0
 """Seconds for what takes a moment on an idle machine."""
+
+
+def unmeasured() -> dict[str, str]:
+    """The environment of a program whose lines are not counted, which would take their time and make files."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
 
 
 def run(*command: str | Path, stdin: bytes | str = b"", check: bool = False) -> subprocess.CompletedProcess[str]:
@@ -158,7 +163,7 @@ def start(
     root: Root,
     *,
     greets: bool = True,
-    verb: bool = True,
+    verb: bool = False,
     prefix: Sequence[str | Path] = (),
     seen_at: Path | None = None,
 ) -> Served:
@@ -168,7 +173,7 @@ def start(
     `prefix` are words before the command that bring it to another file system, where the root is `seen_at`.
     """
     at = seen_at or root.path
-    command: list[str | Path] = [COMMANDS / "vmail", "--root", at, "serve"] if verb else [*_SERVERS, at]
+    command: list[str | Path] = [COMMANDS / "vmail", "--root", at, "serve"] if verb else [*SERVERS, at]
     log = root.path / "serve.log"
     log.unlink(missing_ok=True)
     with log.open("wb") as output:

@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from tests.layouts import laid_out
 
 from vmaild.address import parse_address
 from vmaild.core import routing
@@ -25,9 +26,7 @@ FOLDERS = sorted(path for path in Path(__file__).parent.iterdir() if path.is_dir
 
 @pytest.fixture(params=FOLDERS, ids=lambda folder: folder.name)
 def here(request: pytest.FixtureRequest, tmp_path: Path) -> Layout:
-    where = Layout(str(tmp_path))
-    for folder in (where.definitions, where.last_good, where.spool, where.incoming):
-        os.makedirs(folder)
+    where = laid_out(tmp_path)
     shutil.copytree(request.param, where.configuration, dirs_exist_ok=True)
     if not os.path.exists(where.definition(BROKEN)):
         Path(where.definition(BROKEN)).touch()

@@ -16,8 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, sync_playwright
-from tests.e2e.test_web import _ARGUMENTS, CHROMIUM, sign_in
+from playwright.sync_api import Browser, Page
+from tests.e2e.browser import running_chromium, sign_in
 from tests.served import COMMANDS, Ports, Root, Served, copy_root, run, start
 
 from vmaild.store.figures import STEP, Figures, FiguresLog
@@ -143,15 +143,16 @@ def main() -> None:
     """Take all of them."""
     IMAGES.mkdir(exist_ok=True)
     taken = {}
-    with tempfile.TemporaryDirectory(prefix="vs") as folder, sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        with demo(Path(folder), Ports("").take) as served:
-            for picture in PICTURES:
-                page = show(browser, f"http://127.0.0.1:{served.root.web}", picture)
-                taken[picture.file.name] = headings(page)
-                _take(page, picture, served.root)
-                print(f"{picture.file.stat().st_size:7,} {picture.file.name}")
-        browser.close()
+    with (
+        tempfile.TemporaryDirectory(prefix="vs") as folder,
+        running_chromium() as browser,
+        demo(Path(folder), Ports("").take) as served,
+    ):
+        for picture in PICTURES:
+            page = show(browser, f"http://127.0.0.1:{served.root.web}", picture)
+            taken[picture.file.name] = headings(page)
+            _take(page, picture, served.root)
+            print(f"{picture.file.stat().st_size:7,} {picture.file.name}")
     LIST.write_text(json.dumps(taken, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 

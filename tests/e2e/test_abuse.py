@@ -223,16 +223,13 @@ def test_a_verified_password_is_remembered_until_the_shadow_entry_changes(serve:
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Servers log out after 3 seconds, before a login after 1, where it is ten minutes and one."""
-    script = tmp_path / "vmail"
-    # `vmail --root DIR serve` becomes another process, where all of this has to be said again.
+    script = tmp_path / "servers.py"
     script.write_text(
-        f"#!{sys.executable}\nimport sys\nfrom vmaild.cli.main import main as vmail\n"
-        "from vmaild.servers import pop3d, worker\nfrom vmaild.servers.__main__ import main\n"
+        "import sys\nfrom vmaild.servers import pop3d, worker\nfrom vmaild.servers.__main__ import main\n"
         "pop3d.LOGIN_TIME, pop3d.LOGIN_PATIENCE, pop3d.AUTOLOGOUT, worker._SWEEP = 1.0, 4.0, 3.0, 0.1\n"
-        "sys.exit(main([sys.argv[2]]) if sys.argv[3:] == ['serve'] else vmail())\n"
+        "sys.exit(main(sys.argv[1:]))\n"
     )
-    script.chmod(0o755)
-    monkeypatch.setattr(machinery, "COMMANDS", tmp_path)
+    monkeypatch.setattr(machinery, "SERVERS", (sys.executable, script))
 
 
 @pytest.mark.usefixtures("impatient")

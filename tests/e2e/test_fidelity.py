@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.corpus.messages import Sample, corpus
 from tests.e2e.clients import SENDER, Lmtp, Pop3, fetch, send, with_crlf, without_trace
-from tests.served import ADDRESSES, COMMANDS, SHARED, Root
+from tests.served import ADDRESSES, COMMANDS, SHARED, Root, unmeasured
 
 RECEIVERS = [f"{login}@{domain}" for domain in ("vb.toto.fr", "vc.toto.fr") for login in ("bob", "alice")]
 
@@ -41,7 +40,7 @@ def test_the_corpus_by_lmtp(demo: Root) -> None:
 def deliver_all(root: Root, samples: Sequence[Sample]) -> None:
     """Pipe the samples into vdeliver for one receiver after the other, four at once."""
     # Hundreds of processes: coverage is measured by the tests of vdeliver itself.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = unmeasured()
     vdeliver: list[str | Path] = [COMMANDS / "vdeliver", "--root", root.path, "-f", SENDER]
 
     def deliver(receiver: str, sample: Sample) -> None:

@@ -7,9 +7,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser
 from tests.e2e.screenshots import IMAGES, LIST, PICTURES, Picture, demo, headings, show, smaller
-from tests.e2e.test_web import _ARGUMENTS, CHROMIUM
 from tests.served import Served
 
 ANEW = "take them anew: make screenshots"
@@ -19,14 +18,6 @@ ANEW = "take them anew: make screenshots"
 def site(tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Served]:
     with demo(tmp_path_factory.mktemp("s"), free_port) as served:
         yield served
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda picture: picture.name)

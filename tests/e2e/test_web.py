@@ -12,41 +12,20 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 from pyotp import TOTP
+from tests.e2e.browser import sign_in, visitor
 from tests.served import ADDRESSES, Root, Served, copy_root, moments, start
-
-CHROMIUM = "/usr/bin/chromium"
-_ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 
 pytestmark = pytest.mark.xdist_group("web")  # one browser and one server for all
 
 
 @pytest.fixture(scope="module")
 def web(_demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Served]:
-    served = start(
-        copy_root(_demo, tmp_path_factory.mktemp("w") / "root", [free_port() for _ in range(4)]), verb=True
-    )
+    served = start(copy_root(_demo, tmp_path_factory.mktemp("w") / "root", [free_port() for _ in range(4)]))
     yield served
     served.stop()
     served.check_log()
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
-        yield browser
-        browser.close()
 
 
 def can_log_in(root: Root, address: str, login: str, password: str) -> bool:
@@ -168,14 +147,6 @@ def _children(pid: int) -> list[int]:
 
 def _children_of_all(web: Served) -> list[int]:
     return [child for pid in web.workers() for child in _children(pid)]
-
-
-def sign_in(page: Page, base: str, login: str, password: str) -> None:
-    page.goto(f"{base}/login")
-    page.fill("#login", login)
-    page.fill("#password", password)
-    page.click("main button")
-    page.wait_for_load_state()
 
 
 def check_page(page: Page, where: str) -> None:
@@ -326,13 +297,7 @@ def test_a_list_of_accounts(
     web: Served, chromium: Browser, tmp_path: Path, language: str, javascript: bool
 ) -> None:
     base = f"http://127.0.0.1:{web.root.web}"
-    context = chromium.new_context(
-        locale=language,
-        java_script_enabled=javascript,
-        viewport={"width": 390, "height": 800},
-        bypass_csp=True,  # for axe
-    )
-    page = context.new_page()
+    page = visitor(chromium, language, 390, javascript=javascript)
     people = "".join(f"{language}{number};P. {number};quite a secret\n" for number in range(60))
     file = tmp_path / "people.csv"
     file.write_text(f"\ufefflogin;full_name;password\nbob;Bob;\n{people}", encoding="utf-8")
@@ -355,7 +320,7 @@ def test_a_list_of_accounts(
             page.reload()
     assert "60" in page.locator(".good").inner_text()
     assert can_log_in(web.root, ADDRESSES["vc.toto.fr"], f"{language}59", "quite a secret")
-    context.close()
+    page.context.close()
 
 
 @pytest.mark.parametrize(
@@ -367,13 +332,7 @@ def test_a_second_factor_from_the_qr_code_to_the_lost_telephone(
     web: Served, chromium: Browser, domain: str, language: str, width: int, javascript: bool
 ) -> None:
     base, password = f"http://{ADDRESSES[domain]}:{web.root.web}", f"bob-{domain[:2]}"
-    context = chromium.new_context(
-        locale=language,
-        java_script_enabled=javascript,
-        viewport={"width": width, "height": 800},
-        bypass_csp=True,  # for axe
-    )
-    page = context.new_page()
+    page = visitor(chromium, language, width, javascript=javascript)
 
     def fits(where: str) -> None:
         if javascript:  # axe is a script itself
@@ -406,7 +365,7 @@ def test_a_second_factor_from_the_qr_code_to_the_lost_telephone(
     page.click("header button")
     sign_in(page, base, "bob", password)
     assert page.url == f"{base}/account"
-    context.close()
+    page.context.close()
 
 
 @pytest.mark.parametrize(
@@ -417,13 +376,8 @@ def test_a_second_factor_from_the_qr_code_to_the_lost_telephone(
 def test_a_check_from_the_button_to_what_is_mended(
     web: Served, chromium: Browser, domain: str, language: str, width: int, javascript: bool
 ) -> None:
-    context = chromium.new_context(
-        locale=language,
-        java_script_enabled=javascript,
-        viewport={"width": width, "height": 800},
-        bypass_csp=True,  # for axe
-    )
-    page, base = context.new_page(), f"http://127.0.0.1:{web.root.web}"
+    page = visitor(chromium, language, width, javascript=javascript)
+    base = f"http://127.0.0.1:{web.root.web}"
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     shadow = web.root.etc / f"shadow.{domain}"
     shadow.chmod(0o666)
@@ -448,7 +402,7 @@ def test_a_check_from_the_button_to_what_is_mended(
     assert shadow.stat().st_mode & 0o777 == 0o660
     page.wait_for_selector("button[value=start]", timeout=90_000)
     assert page.locator(".findings .error", has_text=shadow.name).count() == 0
-    context.close()
+    page.context.close()
 
 
 @pytest.mark.parametrize(
@@ -460,10 +414,8 @@ def test_a_backup_with_mail_undoes_what_was_done_since(
     web: Served, chromium: Browser, domain: str, language: str, width: int, javascript: bool
 ) -> None:
     root = web.root
-    context = chromium.new_context(
-        bypass_csp=True, locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
-    )
-    page, base = context.new_page(), f"http://127.0.0.1:{root.web}"
+    page = visitor(chromium, language, width, javascript=javascript)
+    base = f"http://127.0.0.1:{root.web}"
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     page.goto(f"{base}/domains/{domain}/settings")
     page.click(f"a[href='/backups?domain={domain}']")
@@ -496,7 +448,7 @@ def test_a_backup_with_mail_undoes_what_was_done_since(
     page.wait_for_selector(".flash")
     page.goto(f"{base}/backups?domain={domain}")
     assert page.locator("p.empty").is_visible()
-    context.close()
+    page.context.close()
 
 
 ZONE = "$TTL 600\n@ IN SOA ns hostmaster 41 3h 1h 1w 1h\n@ IN NS ns\nns A 127.0.0.1\n"
@@ -515,10 +467,8 @@ def test_dns_records_are_written_after_a_look(
     zone = folder / "db.toto.fr"
     zone.write_text(ZONE)
     (folder / "named.conf").write_text('zone "toto.fr" { type primary; file "/etc/bind/db.toto.fr"; };\n')
-    context = chromium.new_context(
-        bypass_csp=True, locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
-    )
-    page, base = context.new_page(), f"http://127.0.0.1:{web.root.web}"
+    page = visitor(chromium, language, width, javascript=javascript)
+    base = f"http://127.0.0.1:{web.root.web}"
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     page.goto(f"{base}/domains/{domain}/dns")
     page.click("button[value=apply]")
@@ -533,7 +483,7 @@ def test_dns_records_are_written_after_a_look(
     page.click("button[value=apply]")
     page.wait_for_selector("main .warnings")  # of what no zone file here holds
     assert page.locator("main form").count() == 0, "nothing is left to be written"
-    context.close()
+    page.context.close()
 
 
 @pytest.mark.parametrize(
@@ -544,10 +494,8 @@ def test_dns_records_are_written_after_a_look(
 def test_addresses_that_are_not_up_are_told_with_the_remedy(
     web: Served, chromium: Browser, language: str, width: int, javascript: bool
 ) -> None:
-    context = chromium.new_context(
-        bypass_csp=True, locale=language, java_script_enabled=javascript, viewport={"width": width, "height": 800}
-    )
-    page, base = context.new_page(), f"http://127.0.0.1:{web.root.web}"
+    page = visitor(chromium, language, width, javascript=javascript)
+    base = f"http://127.0.0.1:{web.root.web}"
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     page.goto(f"{base}/addresses")
     assert page.locator("tbody .tag.ok").count() >= len(ADDRESSES)
@@ -562,4 +510,4 @@ def test_addresses_that_are_not_up_are_told_with_the_remedy(
     if javascript:
         check_page(page, "an address that is not up")
     definition.unlink()
-    context.close()
+    page.context.close()

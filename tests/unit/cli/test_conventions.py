@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import typer.main
+from tests.served import unmeasured
 from typer.core import TyperGroup
 from typer.testing import CliRunner
 
@@ -206,7 +207,7 @@ def test_the_version_is_told_and_told_fast() -> None:
     program = "import sys; from vmaild.cli.main import main; sys.argv[1:] = ['--version']; main()"
     program += "; print(len(sys.modules))"
     # Coverage would import much at the very start.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = unmeasured()
     command = [sys.executable, "-c", program]
     ran = subprocess.run(command, text=True, capture_output=True, check=True, env=environment)
     version, modules = ran.stdout.splitlines()

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.layouts import laid_out
 
 from vmaild.address import parse_address
 from vmaild.core.site import DeliverySettings, Site
@@ -24,9 +24,7 @@ BODY = b"Subject: hello\n\nHello.\n"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Layout:
-    where = Layout(str(tmp_path))
-    for folder in (where.definitions, where.last_good, where.spool, where.incoming):
-        os.makedirs(folder)
+    where = laid_out(tmp_path)
     Path(where.definition("va.test")).write_text('quota = "1k"\n')
     Path(where.passwd("va.test")).write_text(
         "bob:x:1:1:::\nalice:x:1:1:::\nrich:x:1:1:,,,,quota=1M::\nfree:x:1:1:,,,,quota=0::\n"

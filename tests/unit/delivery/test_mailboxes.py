@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import email
 import email.policy
-import os
 from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from tests.layouts import laid_out
 
 from vmaild.address import parse_address
 from vmaild.core.site import DeliverySettings, Relay, RelayKind, Site
@@ -25,9 +25,7 @@ BODY = b"From: ann@example.org\nTo: bob@va.test\nSubject: hi\n\nHello.\n"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Layout:
-    where = Layout(str(tmp_path))
-    for folder in (where.definitions, where.last_good, where.spool, where.incoming):
-        os.makedirs(folder)
+    where = laid_out(tmp_path)
     define(where)
     Path(where.passwd("va.test")).write_text(
         "bob:x:1:1:::\nfew:x:1:1:,,,,quota_messages=10::\nmaker:x:1:1:,,,,folders=create::\n"

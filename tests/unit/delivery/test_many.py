@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.layouts import laid_out
 
 from vmaild.address import Address
 from vmaild.core.site import Site
@@ -26,9 +27,7 @@ LOGINS = [f"u{number}" for number in range(40)]
 
 @pytest.fixture
 def here(tmp_path: Path) -> Layout:
-    where = Layout(str(tmp_path))
-    for folder in (where.definitions, where.last_good, where.spool, where.incoming):
-        os.makedirs(folder)
+    where = laid_out(tmp_path)
     Path(where.definition("va.test")).write_text("")
     Path(where.passwd("va.test")).write_text("".join(f"{login}:x:1:1:,,,,quota=1k::\n" for login in LOGINS))
     Path(where.aliases("va.test")).write_text(f"all: {', '.join(LOGINS)}\nsome: u1, u2\n")

@@ -10,6 +10,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from tests.layouts import laid_out
 from tests.relay import ScriptedRelay, running
 
 from vmaild.address import parse_address
@@ -27,9 +28,8 @@ BODY = b"Subject: hello\n\n.dot\nHello.\n"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Layout:
-    where = Layout(str(tmp_path))
-    for folder in (where.definitions, where.last_good, where.spool, where.incoming, where.run):
-        os.makedirs(folder)
+    where = laid_out(tmp_path)
+    os.makedirs(where.run)
     Path(where.definition("va.test")).write_text('aliases = ["va.example"]\n')
     Path(where.passwd("va.test")).write_text("bob:x:1:1:Bob Néé::\nalice:x:1:1:,,,,quota=1::\n")
     return where

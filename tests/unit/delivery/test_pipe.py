@@ -1,11 +1,12 @@
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from tests.layouts import laid_out
+from tests.served import unmeasured
 
 from vmaild.outcome import Condition, Deferred
 from vmaild.store.layout import Layout
@@ -15,9 +16,7 @@ MESSAGE = b"Subject: hello\n\nHello.\n"
 
 @pytest.fixture
 def here(tmp_path: Path) -> Layout:
-    where = Layout(str(tmp_path))
-    for folder in (where.definitions, where.last_good, where.spool, where.incoming):
-        os.makedirs(folder)
+    where = laid_out(tmp_path)
     Path(where.definition("va.test")).touch()
     Path(where.passwd("va.test")).write_text("bob:x:1:1:::\nalice:x:1:1:::\n")
     Path(where.aliases("va.test")).write_text(
@@ -133,7 +132,7 @@ def test_nothing_but_built_in_modules_is_imported_before_the_server_answers() ->
         "print(*sorted(set(sys.modules) - before))"
     )
     # Coverage would import much at the very start.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = unmeasured()
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
     assert done.stdout.split() == ["_socket", "vmaild", "vmaild.delivery", "vmaild.delivery.pipe"]

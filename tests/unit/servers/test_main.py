@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.served import Root, Served
+from tests.served import Root, Served, unmeasured
 
 from vmaild.servers.__main__ import main
 
@@ -24,7 +24,7 @@ def test_it_has_in_memory_what_it_needs() -> None:
         "import sys; before = set(sys.modules); import vmaild.servers.__main__; print(*set(sys.modules) - before)"
     )
     # Coverage would import much at the very start.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE")}
+    environment = unmeasured()
     ran = subprocess.run(
         [sys.executable, "-c", program], text=True, capture_output=True, check=True, env=environment
     )
