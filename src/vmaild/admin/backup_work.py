@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from vmaild.admin.answers.values import Values, Verb, dry, page, shown_plan
-from vmaild.admin.backups import BackupRecord, list_backups, make_backup, remove_backup
+from vmaild.admin.backups import (
+    BackupRecord,
+    list_backups,
+    make_backup,
+    no_backup,
+    parts_of,
+    remove_backup,
+    see_backups,
+)
 from vmaild.admin.door import Door
+from vmaild.admin.long_work import Work
 from vmaild.admin.names import parse_domain
-from vmaild.admin.overview import see_site
 from vmaild.admin.plan import Plan
-from vmaild.admin.refusal import Refused, not_now
+from vmaild.admin.refusal import Code, Refused
 from vmaild.admin.restore import restore_backup
 
-log = logging.getLogger("vmaild.backup")
 
-
-@dataclass(slots=True)
-class _Work:
+@dataclass(frozen=True, slots=True)
+class _Last:
     """What is being done, or was done last."""
 
-    summary: str
-    state: str = "running"
-    """`none`, `running`, `done`."""
-    refusal: Refused | None = None
-    """Why it was not done, or not wholly."""
+    domain: str = ""
+    work: Work = field(default_factory=lambda: Work(state="none"))
 
 
 class BackupWork:
@@ -36,7 +38,7 @@ class BackupWork:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._last: _Work | None = None
+        self._last = _Last()
 
     def verbs(self) -> dict[str, Verb]:
         """What the desk may be asked."""
@@ -50,20 +52,16 @@ class BackupWork:
 
     def show(self, door: Door, values: Values) -> dict[str, Any]:
         """The backups of all domains or of one, and what is being done. Raises Refused."""
-        domain = str(values.get("domain") or "").strip()
-        found = page(list_backups(door, parse_domain(domain) if domain else ""), values)
-        return found | {"items": [_values(each) for each in found["items"]], "work": self.progress(door, values)}
+        found = page(list_backups(door, _domain(values)), values)
+        work = self.progress(door, {})
+        return found | {"items": [_values(each) for each in found["items"]], "work": work}
 
-    def progress(self, door: Door, _values: Values) -> dict[str, Any]:
-        """What is being done, or was done last. Raises Refused."""
-        see_site(door)
-        last = self._last or _Work("", "none")
-        return {
-            "state": last.state,
-            "summary": last.summary,
-            "problem": last.refusal.problem if last.refusal else "",
-            "remedy": last.refusal.remedy if last.refusal else "",
-        }
+    def progress(self, door: Door, values: Values) -> dict[str, str]:
+        """What is being done, or was done last; of one domain or of whichever. Raises Refused."""
+        domain = _domain(values)
+        see_backups(door, domain)
+        last = self._last if domain in ("", self._last.domain) else _Last()
+        return {"summary": last.work.what} | last.work.told()
 
     def make(self, door: Door, values: Values) -> dict[str, Any]:
         """Back up a domain. Raises Refused."""
@@ -75,7 +73,7 @@ class BackupWork:
 
     def restore(self, door: Door, values: Values) -> dict[str, Any]:
         """Put a domain back. Raises Refused."""
-        name, mail = str(values.get("backup", "")), bool(values.get("mail"))
+        name, mail = _name(values), bool(values.get("mail"))
         shown = restore_backup(door, name, mail=mail, counted=False, dry_run=mail or dry(values))
         if mail and not dry(values):
             self._begin(shown, lambda: restore_backup(door, name, mail=True, counted=False))
@@ -83,28 +81,32 @@ class BackupWork:
 
     def remove(self, door: Door, values: Values) -> dict[str, Any]:
         """Remove a backup. Raises Refused."""
-        return shown_plan(remove_backup(door, str(values.get("backup", "")), dry_run=dry(values)))
+        return shown_plan(remove_backup(door, _name(values), dry_run=dry(values)))
 
-    def _begin(self, shown: Plan, work: Callable[[], Plan]) -> None:
+    def _begin(self, shown: Plan, do: Callable[[], Plan]) -> None:
         """Do in a thread what was found possible. Raises Refused."""
-        made = _Work(shown.summary)
         with self._lock:
-            if self._last is not None and self._last.state == "running":
-                raise Refused("another backup is being made or put back", "wait until it has ended")
-            self._last = made
-        threading.Thread(target=_carry_out, args=(made, work), name="backup", daemon=True).start()
+            if self._last.work.running:
+                raise Refused("another backup is being made or put back", "wait until it has ended", Code.BUSY)
+            self._last = _Last(shown.domain, Work(shown.summary))
+            self._last.work.begin(do)
 
 
-def _carry_out(made: _Work, work: Callable[[], Plan]) -> None:
-    try:
-        work()
-    except Refused as refusal:
-        made.refusal = refusal
-    except Exception:
-        log.exception("%s failed", made.summary)
-        made.refusal = not_now()
-    finally:
-        made.state = "done"
+def _domain(values: Values) -> str:
+    """The domain that is meant; empty: all."""
+    domain = str(values.get("domain") or "").strip()
+    return parse_domain(domain) if domain else ""
+
+
+def _name(values: Values) -> str:
+    """The backup that is meant: by its name, or by its domain and time. Raises Refused."""
+    domain = _domain(values)
+    if not domain:
+        return str(values.get("backup", ""))
+    name = f"{domain}.{values.get('time', '')}"
+    if parts_of(name)[0] != domain:
+        raise no_backup(name)  # else "a.TIME" of "b" would be a backup of the domain "b.a"
+    return name
 
 
 def _values(record: BackupRecord) -> dict[str, Any]:
@@ -112,6 +114,7 @@ def _values(record: BackupRecord) -> dict[str, Any]:
     return {
         "name": record.name,
         "domain": record.domain,
+        "time": parts_of(record.name)[1],
         "size": record.size,
         "made": manifest.made if manifest else "",
         "by": manifest.by if manifest else "",

@@ -17,7 +17,7 @@ from vmaild.admin.door import Change, Door, Draft, refusals
 from vmaild.admin.execute import archive_stamp
 from vmaild.admin.overview import see_site
 from vmaild.admin.plan import Deed, FileEdit, Plan
-from vmaild.admin.refusal import Misused, Refused
+from vmaild.admin.refusal import Code, Misused, Refused
 from vmaild.admin.view import View
 from vmaild.core.directory import Domain
 from vmaild.core.permissions import Action
@@ -57,27 +57,34 @@ class BackupRecord:
 
 def list_backups(door: Door, domain: str = "") -> list[BackupRecord]:
     """The backups of a domain, which need not exist any more, or of all (empty), newest first. Raises Refused."""
-    see_site(door)
+    see_backups(door, domain)
     with refusals():
         try:
             entries = os.listdir(door.layout.backups)
         except FileNotFoundError:
             return []
         names = [entry.removesuffix(_SUFFIX) for entry in entries if entry.endswith(_SUFFIX)]
-        ours = [name for name in names if _NAME.fullmatch(name) and domain in ("", _parts(name)[0])]
-        return [_record(door, name) for name in sorted(ours, key=lambda name: _parts(name)[1], reverse=True)]
+        ours = [name for name in names if _NAME.fullmatch(name) and domain in ("", parts_of(name)[0])]
+        return [_record(door, name) for name in sorted(ours, key=lambda name: parts_of(name)[1], reverse=True)]
+
+
+def see_backups(door: Door, domain: str = "") -> None:
+    """See that the actor may see the backups of a domain, or of all (empty). Raises Refused."""
+    if domain and not door.actor.site_admin:
+        door.see(domain)  # of one that is not theirs nobody learns anything
+    see_site(door)
 
 
 def _record(door: Door, name: str) -> BackupRecord:
     path = backup_path(door, name)
-    domain, size = _parts(name)[0], os.stat(path).st_size
+    domain, size = parts_of(name)[0], os.stat(path).st_size
     try:
         return BackupRecord(name, domain, path, size, read_manifest(path))
     except BackupUnusable as error:
         return BackupRecord(name, domain, path, size, None, str(error))
 
 
-def _parts(name: str) -> tuple[str, str]:
+def parts_of(name: str) -> tuple[str, str]:
     """The domain and the time of a backup. Raises Misused."""
     found = _NAME.fullmatch(name)
     if found is None:
@@ -122,11 +129,11 @@ def make_backup(door: Door, name: str, *, mail: bool = False, dry_run: bool = Fa
 
 def remove_backup(door: Door, name: str, *, dry_run: bool = False) -> Plan:
     """Remove a backup for good. Raises Refused."""
-    see_site(door)
+    domain = parts_of(name)[0]
+    see_backups(door, domain)
     path = backup_path(door, name)
     if not os.path.lexists(path):
         raise no_backup(name)
-    domain = _parts(name)[0]
 
     def draft(_view: View) -> Draft:
         return Draft(f"remove the backup {name}", [FileEdit(path, b"", None, instead="backup removed")])
@@ -197,7 +204,7 @@ def _fresh(door: Door, domain: str) -> str:
 
 def backup_path(door: Door, name: str) -> str:
     """Where a backup is, whether or not it is there. Raises Misused."""
-    _parts(name)
+    parts_of(name)
     return f"{door.layout.backups}/{name}{_SUFFIX}"
 
 
@@ -219,4 +226,4 @@ def usable(path: str) -> Iterator[None]:
 
 def no_backup(name: str) -> Refused:
     """The refusal where there is none of that name."""
-    return Refused(f"there is no backup {name}", "'vmail backup list' shows those there are")
+    return Refused(f"there is no backup {name}", "'vmail backup list' shows those there are", Code.NOT_FOUND)

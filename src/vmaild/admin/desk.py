@@ -41,6 +41,7 @@ _STATUS = {
     Code.NOT_FOUND: 404,
     Code.NOT_PERMITTED: 403,
     Code.SIGNED_OUT: 401,
+    Code.CHANGED: 412,
     Code.TOO_MANY_TRIES: 429,
     Code.SECOND_FACTOR_FIRST: 428,
     Code.CONFIRM_FIRST: 403,
@@ -128,7 +129,7 @@ class Desk:
             }
         if request.verb.startswith("session."):
             return self._session(request, actor, session)
-        door = self._door(replace(actor, via=f"web, {request.client}"))
+        door = self._door(actor)
         if request.verb.partition(".")[0] == "factor":
             return self._entrance.factor(door, session, request.verb, request.values)
         if request.verb.startswith("import."):
@@ -148,13 +149,15 @@ class Desk:
             raise Refused(SIGNED_OUT, "sign in again", Code.SIGNED_OUT)
         if token is not None:
             _within(token, request)
-        return actor, session.number if session else 0
+        way = f"token {token.name}" if token else "web"
+        return replace(actor, via=f"{way}, {request.client}"), session.number if session else 0
 
     def _change_password(self, request: Request) -> Answer:
         """The page for everybody: login, old password, new password."""
         values = request.values
         old, new = str(values.get("old", "")), str(values.get("new", ""))
         actor = self._gate.log_in(str(values.get("login", "")), old, values.get("domain"), request.client)
+        self._entrance.see_signed_in(actor, request.secret)
         door = self._door(replace(actor, via=f"web, {request.client}"))
         set_own_password(door, new)
         self._sessions.revoke(actor.principal)

@@ -88,6 +88,8 @@ class Door:
         self.actor = actor
         self.findings = findings
         """What is wrong with vmail.toml."""
+        self.guard: Callable[[], None] = lambda: None
+        """Looks once more before a change is planned, under its lock: raises Refused where it must not be made."""
         self.messages: MessageStore = MaildirStore(layout.spool)
         self._lock_wait = lock_wait
         self._store = store
@@ -158,6 +160,7 @@ class Door:
             )
 
     def _plan(self, view: View, change: Change) -> Plan:
+        self.guard()
         draft = change.draft(view)
         after = view.with_edits(tuple(step for step in draft.steps if isinstance(step, FileEdit)))
         found = view.find(change.domain) if change.action not in _OF_THE_SITE else None

@@ -112,6 +112,17 @@ class Entrance:
             self._shown = {key: at for key, at in self._shown.items() if at > now - _FRESH}
             self._shown[session] = now
 
+    def see_signed_in(self, actor: Actor, secret: str) -> None:
+        """See that who has a second factor has shown it: whoever found out a password must not lock its owner out.
+
+        Raises Refused, StateUnusable.
+        """
+        if second_factor.recovery_codes_left(self.layout, actor.principal) is None:
+            return
+        session = self.sessions.find(secret) if secret else None
+        if session is None or session.principal != actor.principal:
+            raise Refused("this account has a second factor", "sign in, and change the password under My account")
+
     def permit(self, actor: Actor, session: int, verb: str, values: Values) -> None:
         """See that a session may use a verb now. Raises Refused, StateUnusable."""
         free = verb.startswith(("session.", "factor", "own.")) or verb in _WITHOUT_FACTOR
@@ -131,7 +142,7 @@ class Entrance:
                 return {"on": left is not None, "left": left or 0, "required": self.requires(door.actor)}
             case "factor.begin":
                 if second_factor.recovery_codes_left(self.layout, principal) is not None:
-                    raise Refused("there is a second factor already", "switch it off first", Code.EXISTS)
+                    raise second_factor.there_is_one()
                 with self._lock:
                     self._beginning[session] = (second_factor.new_secret(), time.monotonic() + _PATIENCE)
                 return self._offer(principal, session)

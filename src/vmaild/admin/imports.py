@@ -5,7 +5,6 @@ They live in the memory of the keeper, passwords included, for as long as somebo
 
 from __future__ import annotations
 
-import logging
 import secrets
 import threading
 import time
@@ -15,10 +14,9 @@ from typing import Any
 from vmaild.admin.account_import import Looked, carry_out, preview
 from vmaild.admin.answers.values import LEAST, Values, page
 from vmaild.admin.door import Door
+from vmaild.admin.long_work import Work
 from vmaild.admin.names import parse_domain
-from vmaild.admin.refusal import Code, Misused, Refused, not_now
-
-log = logging.getLogger("vmaild.import")
+from vmaild.admin.refusal import Code, Misused, Refused
 
 PAGE = 200
 """Rows that are shown at once."""
@@ -34,12 +32,9 @@ class _Import:
     domain: str
     rows: list[Looked] = field(repr=False)
     until: float
-    state: str = "prepared"
-    """`prepared`, `running`, `done`."""
+    work: Work
     done: int = 0
     failed: list[Looked] = field(default_factory=list, repr=False)
-    problem: str = ""
-    """Why it ended early."""
 
     @property
     def good(self) -> int:
@@ -70,11 +65,9 @@ class Imports:
 
     def _keep(self, door: Door, domain: str, rows: list[Looked]) -> tuple[str, _Import]:
         now, number = time.monotonic(), secrets.token_urlsafe(12)
-        made = _Import(door.actor.principal, domain, rows, now + _KEPT)
+        made = _Import(door.actor.principal, domain, rows, now + _KEPT, Work(f"import into {domain}"))
         with self._lock:
-            self._kept = {
-                key: each for key, each in self._kept.items() if each.until > now or each.state == "running"
-            }
+            self._kept = {key: each for key, each in self._kept.items() if each.until > now or each.work.running}
             if len(self._kept) >= _MOST:
                 raise Refused("too many lists are being imported", "try again later", Code.BUSY)
             self._kept[number] = made
@@ -90,43 +83,34 @@ class Imports:
 
     def _run(self, door: Door, wanted: _Import) -> None:
         with self._lock:
-            if wanted.state != "prepared":
-                return  # a form that was sent twice
-            wanted.state = "running"
-        threading.Thread(target=_work, args=(door, wanted), name="import", daemon=True).start()
+            if wanted.work.state == "prepared":  # else a form was sent twice
+                wanted.work.begin(lambda: _carry_out(door, wanted))
 
     @staticmethod
     def _shown(kept: tuple[str, _Import], values: Values) -> dict[str, Any]:
         number, found = kept
-        rows = found.failed if found.state == "done" else found.rows
+        rows = found.failed if found.work.state == "done" else found.rows
         shown = page(rows, {"page": values.get("page", 1), "size": PAGE})
-        return {
+        return found.work.told() | {
             "import": number,
-            "state": found.state,
             "total": len(found.rows),
             "good": found.good,
             "done": found.done,
             "failed": len(found.failed),
-            "problem": found.problem,
             "page": shown["page"],
             "pages": shown["pages"],
             "rows": [_row(row) for row in shown["items"]],
         }
 
 
-def _work(door: Door, wanted: _Import) -> None:
+def _carry_out(door: Door, wanted: _Import) -> None:
     def progress(done: int) -> None:
         wanted.done = done
 
     try:
         wanted.failed = carry_out(door, wanted.rows, progress)
-    except Refused as refusal:
-        wanted.problem = str(refusal)
-    except Exception:
-        log.exception("import into %s failed", wanted.domain)
-        wanted.problem = str(not_now())
     finally:
-        wanted.state, wanted.until = "done", time.monotonic() + _KEPT
+        wanted.until = time.monotonic() + _KEPT
 
 
 def _row(row: Looked) -> dict[str, Any]:

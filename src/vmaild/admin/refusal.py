@@ -16,6 +16,8 @@ class Code(StrEnum):
     """It makes no sense as written: a bad address, size, name."""
     EXISTS = "exists"
     """Something of that name is there already."""
+    CHANGED = "changed"
+    """What whoever asks had before them is not so any more."""
     BUSY = "busy"
     """Somebody else is at it, or too much is going on."""
     NOT_FOUND = "not-found"

@@ -11,10 +11,9 @@ from itertools import groupby
 from operator import itemgetter
 
 from vmaild.address import fold
-from vmaild.admin.backups import backup_path, home_files, paths_of, usable
+from vmaild.admin.backups import backup_path, home_files, parts_of, paths_of, see_backups, usable
 from vmaild.admin.domains import DomainSettings, check_free, new_faults
 from vmaild.admin.door import Change, Door, Draft
-from vmaild.admin.overview import see_site
 from vmaild.admin.plan import Deed, FileEdit, Plan, Step
 from vmaild.admin.refusal import Refused
 from vmaild.admin.view import View
@@ -37,7 +36,7 @@ def restore_backup(
 
     `counted`: the messages to put back are counted first, for which all of the archive is read.
     """
-    see_site(door)
+    see_backups(door, parts_of(name)[0])
     path = backup_path(door, name)
     with usable(path):
         manifest, files = read_files(path)

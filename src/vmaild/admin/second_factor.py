@@ -56,16 +56,25 @@ def switch_on(door: Door, secret: str, code: str) -> list[str]:
     factor = after_code(Factor(secret), code, int(time.time()))
     if factor is None:
         raise Misused(WRONG_CODE, "wait for the next code; see that the clock of the telephone is right")
-    return _with_new_codes(door, factor, "second factor on", "set up a second factor")
+    with state_refusals(), Factors(door.layout).locked():
+        if Factors(door.layout).find(door.actor.principal) is not None:
+            raise there_is_one()  # set up in another session meanwhile
+        return _with_new_codes(door, factor, "second factor on", "set up a second factor")
+
+
+def there_is_one() -> Refused:
+    """The refusal where a second one is to be set up."""
+    return Refused("there is a second factor already", "switch it off first", Code.EXISTS)
 
 
 def renew_codes(door: Door) -> list[str]:
     """New recovery codes; those from before are worth nothing any more. Raises Refused."""
-    with state_refusals():
+    with state_refusals(), Factors(door.layout).locked():
+        # Within the lock: a code that is taken meanwhile must not be worth something again.
         factor = Factors(door.layout).find(door.actor.principal)
-    if factor is None:
-        raise Refused("there is no second factor", "set one up first")
-    return _with_new_codes(door, factor, "second factor renew", "make new recovery codes")
+        if factor is None:
+            raise Refused("there is no second factor", "set one up first")
+        return _with_new_codes(door, factor, "second factor renew", "make new recovery codes")
 
 
 def switch_off(door: Door, principal: str = "", *, dry_run: bool = False) -> bool:
@@ -80,7 +89,8 @@ def switch_off(door: Door, principal: str = "", *, dry_run: bool = False) -> boo
     factors = Factors(door.layout)
     if dry_run:
         return _is_there(door, whose)
-    with noted(door, "second factor off", _domain_of(whose), whose, f"switch off the second factor of {whose}"):
+    summary = f"switch off the second factor of {whose}"
+    with noted(door, "second factor off", _domain_of(whose), whose, summary), factors.locked():
         return factors.remove(whose)
 
 
@@ -102,10 +112,11 @@ def _is_there(door: Door, principal: str) -> bool:
 
 
 def _with_new_codes(door: Door, factor: Factor, verb: str, summary: str) -> list[str]:
+    """Write the factor down with new recovery codes; whoever calls holds the lock."""
     codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
     whose = door.actor.principal
     factors = Factors(door.layout)
-    with noted(door, verb, _domain_of(whose), whose, f"{summary} for {whose}"), factors.locked():
+    with noted(door, verb, _domain_of(whose), whose, f"{summary} for {whose}"):
         factors.save(whose, Factor(factor.secret, factor.used, tuple(map(digest, codes))))
     return codes
 

@@ -36,7 +36,10 @@ def add(  # noqa: PLR0917  a verb with its options
     domain: Annotated[str, typer.Option(metavar="DOMAIN", help="The only domain that it is for.")] = "",
     right: Annotated[
         list[str] | None,
-        typer.Option(metavar="RIGHT", help="read, accounts, passwords, aliases or domains; else all of yours."),
+        typer.Option(
+            metavar="RIGHT",
+            help="Such as read or accounts, see docs/api.md; without it all of yours.",
+        ),
     ] = None,
     days: Annotated[int, typer.Option(min=0, metavar="N", help="Days until it expires; 0: never.")] = 0,
     dry_run: DryRun = False,

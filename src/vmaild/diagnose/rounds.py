@@ -7,7 +7,6 @@ hold up the keeper, whose threads answer pages. What was found stays in its memo
 from __future__ import annotations
 
 import json
-import logging
 import subprocess
 import sys
 import threading
@@ -20,14 +19,13 @@ from typing import Any
 from vmaild.admin.answers.values import dry, page, shown_plan
 from vmaild.admin.checks import file_findings
 from vmaild.admin.door import Door
+from vmaild.admin.long_work import Work
 from vmaild.admin.mend import Mended, mend
 from vmaild.admin.names import parse_domain
 from vmaild.admin.overview import see_site
-from vmaild.admin.refusal import Refused, not_now
+from vmaild.admin.refusal import Code, Refused
 from vmaild.core.findings import Fix, FixKind
 from vmaild.diagnose.apart import of_files
-
-log = logging.getLogger("vmaild.check")
 
 Values = Mapping[str, Any]
 Findings = dict[str, list[dict[str, Any]]]
@@ -52,19 +50,16 @@ class Round:
     """Empty: all, and the machine."""
     began: float
     """Seconds since 1970."""
-    state: str = "running"
-    """`running`, `done`."""
-    ended: float = 0.0
+    work: Work
     total: int = 0
     done: int = 0
     files: Findings = field(default_factory=dict, repr=False)
     found: Findings = field(default_factory=dict, repr=False)
-    problem: str = ""
-    """Why it ended early."""
-    remedy: str = ""
 
     def hear(self, told: dict[str, Any]) -> None:
-        """Take one line of the process."""
+        """Take one line of the process. Raises Refused where it gives up."""
+        if "problem" in told:
+            raise Refused(told["problem"], told["remedy"])
         for name, value in told.items():
             setattr(self, name, value)
 
@@ -89,24 +84,24 @@ class Rounds:
     def start(self, door: Door, values: Values) -> None:
         """Begin to check a domain, or all; one that runs already goes on. Raises Refused."""
         domain = _scope(door, values)
-        made = Round(door.actor.principal, domain, time.time())
+        made = Round(door.actor.principal, domain, time.time(), Work(f"the check of {domain or 'all domains'}"))
         with self._lock:
-            running = [each for each in self._kept.values() if each.state == "running"]
+            running = [each for each in self._kept.values() if each.work.running]
             if any((each.principal, each.domain) == (made.principal, domain) for each in running):
                 return
             if len(running) >= _AT_A_TIME or any(each.principal == made.principal for each in running):
-                raise Refused("another check is still running", "wait until it has ended")
+                raise Refused("another check is still running", "wait until it has ended", Code.BUSY)
             self._kept.pop((made.principal, domain), None)  # the newest come last
             self._kept[made.principal, domain] = made
             while len(self._kept) > _KEPT:
-                del self._kept[next(key for key, each in self._kept.items() if each.state != "running")]
-        wanted = {
-            "root": door.layout.root,
-            "principal": made.principal,
-            "site_admin": door.actor.site_admin,
-            "domain": domain,
-        }
-        threading.Thread(target=self._watch, args=(made, json.dumps(wanted)), name="check", daemon=True).start()
+                del self._kept[next(key for key, each in self._kept.items() if not each.work.running)]
+            wanted = {
+                "root": door.layout.root,
+                "principal": made.principal,
+                "site_admin": door.actor.site_admin,
+                "domain": domain,
+            }
+            made.work.begin(lambda: _listen(made, json.dumps(wanted), self._limits[bool(domain)]))
 
     def show(self, door: Door, values: Values) -> dict[str, Any]:
         """How far the last check is and what it found, worst first. Raises Refused.
@@ -136,8 +131,8 @@ class Rounds:
 
     def fix(self, door: Door, values: Values) -> dict[str, Any]:
         """Mend what was found and vmaild may mend, or tell what that would be. Raises Refused."""
-        see_site(door)
         domain = _scope(door, values)
+        see_site(door)
         mended = mend(door, _fixes(_joined(door, self._last(door, domain), domain)), dry_run=dry(values))
         plans = [shown_plan(each.plan) for each in mended if each.plan is not None]
         joined = {key: [each for plan in plans for each in plan[key]] for key in _LISTS}
@@ -157,37 +152,29 @@ class Rounds:
             return whole
         return own
 
-    def _watch(self, made: Round, wanted: str) -> None:
-        limit = self._limits[bool(made.domain)]
-        try:
-            self._listen(made, wanted, limit)
-        except Exception:
-            log.exception("the check of %s failed", made.domain or "all domains")
-            refusal = not_now()
-            made.problem, made.remedy = refusal.problem, refusal.remedy
-        made.ended = time.time()
-        made.state = "done"
 
-    @staticmethod
-    def _listen(made: Round, wanted: str, limit: float) -> None:
-        # -P: what lies in the folder where the servers were started is not for root to run.
-        command = [sys.executable, "-P", "-m", "vmaild.diagnose.apart"]
-        with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:  # noqa: S603  our own words
-            assert process.stdin is not None
-            assert process.stdout is not None
-            late = threading.Timer(limit, process.kill)
-            late.start()
-            try:
-                process.stdin.write(wanted)
-                process.stdin.close()
-                for line in process.stdout:
-                    made.hear(json.loads(line))
-            finally:
-                late.cancel()
-                process.kill()
-        if not made.found and not made.problem:
-            made.problem = "the check took too long, and was ended"
-            made.remedy = "run 'vmail check' on the machine itself: there it takes the time it needs"
+def _listen(made: Round, wanted: str, limit: float) -> None:
+    """Have the check carried out, and take what it tells. Raises Refused."""
+    # -P: what lies in the folder where the servers were started is not for root to run.
+    command = [sys.executable, "-P", "-m", "vmaild.diagnose.apart"]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, text=True) as process:  # noqa: S603  our own words
+        assert process.stdin is not None
+        assert process.stdout is not None
+        late = threading.Timer(limit, process.kill)
+        late.start()
+        try:
+            process.stdin.write(wanted)
+            process.stdin.close()
+            for line in process.stdout:
+                made.hear(json.loads(line))
+        finally:
+            late.cancel()
+            process.kill()
+    if not made.found:
+        raise Refused(
+            "the check took too long, and was ended",
+            "run 'vmail check' on the machine itself: there it takes the time it needs",
+        )
 
 
 _LISTS = ("rerouted", "effects", "warnings", "diffs")
@@ -203,15 +190,9 @@ def _scope(door: Door, values: Values) -> str:
 
 def _progress(last: Round | None) -> dict[str, Any]:
     if last is None:
-        return {"state": "never", "began": "", "total": 0, "done": 0, "problem": "", "remedy": ""}
-    return {
-        "state": last.state,
-        "began": time.strftime("%Y-%m-%d %H:%M", time.localtime(last.began)),
-        "total": last.total,
-        "done": last.done,
-        "problem": last.problem,
-        "remedy": last.remedy,
-    }
+        return {"began": "", "total": 0, "done": 0} | Work(state="never").told()
+    began = time.strftime("%Y-%m-%d %H:%M", time.localtime(last.began))
+    return {"began": began, "total": last.total, "done": last.done} | last.work.told()
 
 
 def _joined(door: Door, last: Round | None, domain: str) -> Findings:

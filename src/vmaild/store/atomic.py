@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags of a file that must not be there yet."""
@@ -27,14 +27,24 @@ def write_atomically(path: str, data: bytes, *, mode: int | None = None, durable
     durable), and no temporary file is left.
     """
     path = os.path.realpath(path)
+    with replacing(path, durable=durable) as fd:
+        _take_permissions(fd, path, os.path.dirname(path), 0o640 if mode is None else mode)
+        write_fully(fd, [data])
+
+
+@contextmanager
+def replacing(path: str, *, durable: bool = True) -> Iterator[int]:
+    """A new file to be written within, which then takes the place of `path`; where that fails, nothing is left.
+
+    Its owner is whoever writes it, who alone may read it. Raises OSError, as write_atomically.
+    """
     folder = os.path.dirname(path)
     temporary = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     # Nobody else may read it before it has its owner, so it starts with the narrowest mode.
     fd = os.open(temporary, NEW_FILE, 0o600)
     try:
         try:
-            _take_permissions(fd, path, folder, 0o640 if mode is None else mode)
-            write_fully(fd, [data])
+            yield fd
             if durable:
                 os.fsync(fd)
         finally:

@@ -20,7 +20,7 @@ from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import BinaryIO, cast
 
-from vmaild.store.atomic import NEW_FILE, fsync_folder, make_folders
+from vmaild.store.atomic import make_folders, replacing
 from vmaild.store.copies import Stored
 
 FORMAT = 1
@@ -59,26 +59,14 @@ def write_backup(
 
     `mail`: logins with their messages; those of one login follow each other. Raises OSError.
     """
-    folder = os.path.dirname(path)
-    make_folders(folder, 0o700)
-    temporary = f"{folder}/.{os.urandom(8).hex()}.tmp"
-    fd = os.open(temporary, NEW_FILE, 0o600)
-    try:
-        with os.fdopen(fd, "wb") as raw:
-            with (
-                gzip.GzipFile("", "wb", _LEVEL, raw) as packed,
-                tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
-            ):
-                messages = _fill(archive, manifest, files, mail)
-            raw.flush()
-            os.fsync(fd)
-        os.rename(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            os.unlink(temporary)
-        raise
-    fsync_folder(folder)
-    return messages
+    make_folders(os.path.dirname(path), 0o700)
+    with (
+        replacing(path) as fd,
+        os.fdopen(fd, "wb", closefd=False) as raw,
+        gzip.GzipFile("", "wb", _LEVEL, raw) as packed,
+        tarfile.open(fileobj=packed, mode="w|", format=tarfile.PAX_FORMAT) as archive,
+    ):
+        return _fill(archive, manifest, files, mail)
 
 
 def _fill(

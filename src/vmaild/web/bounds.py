@@ -12,7 +12,7 @@ MAX_OF_SCRIPTS = 1 << 20
 """Octets of a request to the API, or of a mail program."""
 MAX_OF_PAGES = 5 << 20
 """Octets of a form: a list of accounts, and what is around it."""
-_SCRIPTS = ("/api/", "/autodiscover/", "/Autodiscover/")
+_SCRIPTS = ("/api/", "/autodiscover/", "/Autodiscover/", "/AutoDiscover/")
 
 
 class Bounds:

@@ -109,7 +109,7 @@ async def edit_account(request: Request, name: str, login: str) -> Response:
     """Change one account: its data, its password, or remove it."""
     visit, domain = await open_domain(request, name)
     fields = await visit.form()
-    address = f"{login}@{domain['name']}"
+    address, seen = f"{login}@{domain['name']}", fields.get("seen", "")
     here, back = f"/domains/{domain['name']}/accounts/{login}", f"/domains/{domain['name']}"
     try:
         match fields.get("act"):
@@ -118,6 +118,7 @@ async def edit_account(request: Request, name: str, login: str) -> Response:
                     "address": address,
                     "full_name": fields.get("full_name", "").strip(),
                     "quota": fields.get("quota", "").strip() or "default",
+                    "seen": seen,
                 }
                 return await change(visit, "user.set", fields, values, here)
             case "suspend" | "resume" as act:
@@ -129,10 +130,11 @@ async def edit_account(request: Request, name: str, login: str) -> Response:
                 return visit.go(here, visit._("The password was changed."))
             case "vacation":
                 given = {key: fields.get(key, "") for key in ("text", "subject", "first_day", "last_day")}
-                return await change(visit, "user.vacation", fields, {"address": address, **given}, here)
+                values = {"address": address, "seen": seen, **given}
+                return await change(visit, "user.vacation", fields, values, here)
             case "forward":
                 targets = fields.get("targets", "").replace(",", "\n").split("\n")
-                keep = {"targets": targets, "keep_copy": bool(fields.get("keep_copy"))}
+                keep = {"targets": targets, "keep_copy": bool(fields.get("keep_copy")), "seen": seen}
                 return await change(visit, "user.forward", fields, {"address": address, **keep}, here)
             case "remove":
                 return await change(visit, "user.remove", fields, {"address": address}, back, dangerous=True)
@@ -150,7 +152,7 @@ async def aliases(request: Request, name: str, query: str = "", page: int = 1) -
     visit, domain = await open_domain(request, name)
     found = await visit.ask("aliases", domain=name, query=query, page=page)
     return visit.page(
-        "aliases.html", domain=domain, found=found, query=query, tab="aliases", problem="", fields={}
+        "aliases.html", domain=domain, found=found, query=query, tab="aliases", problem="", fields={"act": ""}
     )
 
 
@@ -165,20 +167,22 @@ async def write_alias(request: Request, name: str) -> Response:
     verb = {"add": "alias.add", "set": "alias.set", "remove": "alias.remove"}.get(
         fields.get("act", ""), "alias.add"
     )
-    values: dict[str, Any] = {"address": address} | ({} if verb == "alias.remove" else {"targets": targets})
+    values: dict[str, Any] = {"address": address, "seen": fields.get("seen", "")}
+    values |= {} if verb == "alias.remove" else {"targets": targets}
     try:
         return await change(visit, verb, fields, values, back)
     except Refusal as refusal:
-        found = await visit.ask("aliases", domain=name)
+        query = fields.get("alias", "") if verb == "alias.set" else ""
+        found = await visit.ask("aliases", domain=name, query=query)
         return visit.page(
             "aliases.html",
             refusal.status,
             domain=domain,
             found=found,
-            query="",
+            query=query,
             tab="aliases",
             problem=visit.said(refusal),
-            fields=fields,
+            fields=fields | {"act": verb.removeprefix("alias.")},
         )
 
 
@@ -209,7 +213,8 @@ async def write_settings(request: Request, name: str) -> Response:
         given = {key: value for key, value in settings_in(fields).items() if value != before[key]}
         if not given:
             return visit.go(here, visit._("Nothing to change."))
-        return await change(visit, "domain.set", fields, {"domain": domain["name"], "settings": given}, here)
+        values = {"domain": domain["name"], "settings": given, "seen": fields.get("seen", "")}
+        return await change(visit, "domain.set", fields, values, here)
     except Refusal as refusal:
         shown = {**domain["settings"], **settings_as_sent(SETTINGS, fields)}
         return visit.page(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
-from xml.sax.saxutils import escape
+from xml.sax.saxutils import escape, unescape
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
@@ -14,6 +15,8 @@ from vmaild.web.visit import SESSION, TICKET, Visit
 
 router = APIRouter()
 
+_ASKED = re.compile(r"<(?:\w+:)?EMailAddress\s*>([^<]{1,600})<")
+"""The address in a request of Outlook."""
 _OUTLOOK = "http://schemas.microsoft.com/exchange/autodiscover"
 
 
@@ -105,7 +108,10 @@ async def set_language(request: Request) -> Response:
     back = fields.get("back", "/")
     response = visit.go(back if back.startswith("/") and not back.startswith("//") else "/")
     if fields.get("language") in LANGUAGES:
-        response.set_cookie(COOKIE, fields["language"], max_age=31536000, samesite="strict", httponly=True)
+        year = 31536000
+        response.set_cookie(
+            COOKIE, fields["language"], max_age=year, samesite="strict", httponly=True, secure=visit.secure
+        )
     return response
 
 
@@ -132,7 +138,7 @@ async def change_password(request: Request) -> Response:
             "password.change", login=login, old=fields.get("old", ""), new=fields.get("new", ""), domain=domain
         )
     except Refusal as refusal:
-        problem = visit._(refusal.problem)
+        problem = visit.said(refusal)
         return visit.page("password.html", refusal.status, domain=domain, login=login, problem=problem, done="")
     return visit.page("password.html", domain=domain, login="", problem="", done=done["principal"])
 
@@ -176,27 +182,38 @@ async def thunderbird(request: Request, emailaddress: str = "") -> Response:
     return Response(text, media_type="application/xml")
 
 
+# As the several kinds of Outlook spell it.
 @router.post("/autodiscover/autodiscover.xml")
 @router.post("/Autodiscover/Autodiscover.xml")
+@router.post("/AutoDiscover/AutoDiscover.xml")
 async def outlook(request: Request) -> Response:
-    """Settings for Outlook (MS-OXDSCLI, the POX response for POP3)."""
+    """Settings for Outlook (MS-OXDSCLI, the POX response for POP3 and SMTP)."""
     visit = Visit(request)
-    body = (await request.body()).decode("utf-8", "replace")
-    address = body.partition("<EMailAddress>")[2].partition("</EMailAddress>")[0].strip()
+    asked = _ASKED.search((await request.body()).decode("utf-8", "replace"))
+    address = unescape(asked[1]).strip() if asked else ""
     found = await settings_of(visit, address)
     if found is None or not found["pop3"]:
         raise Refusal(visit._("This domain is not served here."), "", 404)
-    server = found["pop3"][0]
+    servers = "".join(
+        _protocol(kind.upper(), found["host"], each, address) for kind in ("pop3", "smtp") for each in found[kind]
+    )
     text = (
         '<?xml version="1.0" encoding="utf-8"?>\n'
         f'<Autodiscover xmlns="{_OUTLOOK}/responseschema/2006">\n'
         f'  <Response xmlns="{_OUTLOOK}/outlook/responseschema/2006a">\n'
-        "    <Account>\n      <AccountType>email</AccountType>\n      <Action>settings</Action>\n"
-        "      <Protocol>\n"
-        f"        <Type>POP3</Type>\n        <Server>{escape(found['host'])}</Server>\n"
-        f"        <Port>{server['port']}</Port>\n        <LoginName>{escape(address)}</LoginName>\n"
-        f"        <SSL>{'on' if server['socket'] == 'SSL' else 'off'}</SSL>\n        <SPA>off</SPA>\n"
-        "        <AuthRequired>on</AuthRequired>\n"
-        "      </Protocol>\n    </Account>\n  </Response>\n</Autodiscover>\n"
+        f"    <Account>\n      <AccountType>email</AccountType>\n      <Action>settings</Action>\n{servers}"
+        "    </Account>\n  </Response>\n</Autodiscover>\n"
     )
     return Response(text, media_type="application/xml")
+
+
+def _protocol(kind: str, host: str, server: dict[str, Any], address: str) -> str:
+    """A server for Outlook: Encryption tells STARTTLS from TLS, which SSL alone cannot."""
+    ssl, encryption = {"SSL": ("on", "SSL"), "STARTTLS": ("on", "TLS")}.get(server["socket"], ("off", "None"))
+    login = f"        <LoginName>{escape(address)}</LoginName>\n" if address else ""
+    return (
+        f"      <Protocol>\n        <Type>{kind}</Type>\n        <Server>{escape(host)}</Server>\n"
+        f"        <Port>{server['port']}</Port>\n{login}"
+        f"        <SSL>{ssl}</SSL>\n        <Encryption>{encryption}</Encryption>\n"
+        "        <SPA>off</SPA>\n        <AuthRequired>on</AuthRequired>\n      </Protocol>\n"
+    )

@@ -83,7 +83,7 @@ async def vacation(request: Request) -> Response:
     if fields.get("off"):
         given["text"] = ""
     try:
-        await visit.ask("own.vacation", **given)
+        await visit.ask("own.vacation", **given, seen=fields.get("seen", ""))
     except Refusal as refusal:
         return await _page(visit, refusal.status, visit.said(refusal), "vacation", fields)
     done = visit._("Your automatic reply is set.") if given["text"] else visit._("Nobody is answered any more.")
@@ -98,7 +98,8 @@ async def forward(request: Request) -> Response:
     await visit.who()
     targets = [] if fields.get("off") else fields.get("targets", "").replace(",", "\n").split("\n")
     try:
-        await visit.ask("own.forward", targets=targets, keep_copy=bool(fields.get("keep_copy")))
+        keep = bool(fields.get("keep_copy"))
+        await visit.ask("own.forward", targets=targets, keep_copy=keep, seen=fields.get("seen", ""))
     except Refusal as refusal:
         return await _page(visit, refusal.status, visit.said(refusal), "forward", fields)
     return visit.go("/account", visit._("Your forwarding is set."))

@@ -14,7 +14,17 @@ from vmaild.web.visit import Visit
 
 router = APIRouter()
 
-TOKEN_RIGHTS = ("read", "accounts", "passwords", "aliases", "domains")
+TOKEN_RIGHTS = (
+    "read",
+    "accounts",
+    "passwords",
+    "aliases",
+    "domains",
+    "checks",
+    "machine",
+    "backups",
+    "restore",
+)
 
 
 async def of_the_site(request: Request) -> Visit:

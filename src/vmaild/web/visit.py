@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import ipaddress
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote, urlsplit
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.datastructures import UploadFile
+from starlette.datastructures import Headers, UploadFile
 
 from vmaild import __version__
 from vmaild.core.site import is_among
@@ -57,16 +57,13 @@ class Visit:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.site: Site = request.app.state.site
-        peer = request.client.host if request.client else ""
-        proxied = is_among(_plain(peer), self.site.proxies)
-        headers = request.headers
-        self.client = _plain(
-            (headers.get("x-forwarded-for", "").rpartition(",")[2].strip() if proxied else "") or peer
-        )
-        forwarded = headers.get("x-forwarded-host", "") if proxied else ""
+        peer, headers = _plain(request.client.host if request.client else ""), request.headers
+        proxied = is_among(peer, self.site.proxies)
+        self.client = _client(peer, _told(headers, "x-forwarded-for"), self.site.proxies)
+        forwarded = _last(_told(headers, "x-forwarded-host")) if proxied else ""
         self.host = _split(f"//{forwarded or headers.get('host', '')}")[1]
         self.origin_host = forwarded or headers.get("host", "")
-        scheme = headers.get("x-forwarded-proto", "") if proxied else ""
+        scheme = _last(_told(headers, "x-forwarded-proto")).lower() if proxied else ""
         self.secure = (scheme or request.url.scheme) == "https"
         server = request.scope.get("server") or ("", 0)
         self.address = "" if forwarded else _plain(str(server[0]))
@@ -201,6 +198,41 @@ def _split(url: str) -> tuple[str, str]:
         return parts.netloc, (parts.hostname or "").lower()
     except ValueError:
         return "", ""
+
+
+def _told(headers: Headers, name: str) -> list[str]:
+    """The values of a list header, whose lines are one list, too (RFC 9110 section 5.3)."""
+    return [each.strip() for line in headers.getlist(name) for each in line.split(",")]
+
+
+def _last(values: Sequence[str]) -> str:
+    """What the proxy says that came last, which is the one that is believed."""
+    return values[-1] if values else ""
+
+
+def _client(peer: str, told: Sequence[str], proxies: Sequence[str]) -> str:
+    """Who asks: the first from behind who is no proxy of ours, each of whom tells who came to it.
+
+    What a client says of itself stands further in front, and is never reached.
+    """
+    found = peer
+    for each in reversed(told):
+        address = _address_in(each)
+        if not is_among(found, proxies) or not address:
+            break
+        found = address
+    return found
+
+
+def _address_in(told: str) -> str:
+    """The IP address of an entry, some of which have a port; empty: there is none."""
+    bare = told[1:].partition("]")[0] if told.startswith("[") else told
+    bare = bare.partition(":")[0] if bare.count(":") == 1 else bare
+    try:
+        ipaddress.ip_address(bare)
+    except ValueError:
+        return ""
+    return _plain(bare)
 
 
 def _plain(address: str) -> str:

@@ -17,7 +17,7 @@ from tests.unit.web.conftest import Browser
 CHECKS = [not_a_server_error, content_type_conformance, response_schema_conformance]
 EXAMPLES = 6
 """Of each operation: more find more, and take their time."""
-KNOWN = {"domain": "vb.toto.fr", "login": "bob"}
+KNOWN = {"domain": "vb.toto.fr", "login": "bob", "time": "20260101T000000"}
 """What is made up is nearly always of no domain, and is refused at the door."""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from vmaild.address import Address
 from vmaild.admin import accounts, owner, records
+from vmaild.admin.answers.seen import stamp, unless_changed
 from vmaild.admin.answers.values import Values, Verb, dry, mail, page, plain, plan_values, strong
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain, parse_name
@@ -40,7 +41,13 @@ def user_values(record: records.AccountRecord) -> dict[str, Any]:
 
 def _user(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     address = parse_name(values["address"])
-    return user_values(records.show_user(door, address)) | own_mail(door, address)
+    found = user_values(records.show_user(door, address)) | own_mail(door, address)
+    return found | {"seen": {"data": stamp(_data_shown(door, values))} | found["seen"]}
+
+
+def _data_shown(door: Door, values: Values) -> object:
+    account = records.show_user(door, parse_name(values["address"])).account
+    return account.full_name, account.quota
 
 
 def _user_add(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
@@ -71,8 +78,7 @@ def _user_remove(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     return plan_values(accounts.remove_user(door, address, mail(values), dry_run=dry(values)))
 
 
-def set_vacation(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
-    """Set the automatic reply of an account; an empty text clears it. Raises Refused."""
+def _set_vacation(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     address = parse_name(values["address"])
     if not str(values.get("text", "")).strip():
         return plan_values(owner.clear_vacation(door, address, dry_run=dry(values)))
@@ -81,8 +87,7 @@ def set_vacation(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     return plan_values(owner.set_vacation(door, address, wanted, dry_run=dry(values)))
 
 
-def set_forward(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
-    """Set the forwarding of an account; without targets it is cleared. Raises Refused."""
+def _set_forward(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     address = parse_name(values["address"])
     targets = [str(target).strip() for target in values.get("targets", ()) if str(target).strip()]
     if not targets:
@@ -92,16 +97,33 @@ def set_forward(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
 
 
 def own_mail(door: Door, address: Address) -> dict[str, Any]:
-    """Vacation text and forwarding of an account."""
+    """Vacation text and forwarding of an account, and the stamps of what their forms show."""
     vacation, forward = owner.show_vacation(door, address), owner.show_forward(door, address)
-    return {"vacation": plain(vacation), "forward": plain(forward)}
+    values = {"address": str(address)}
+    seen = {"vacation": stamp(_vacation_shown(door, values)), "forward": stamp(_forward_shown(door, values))}
+    return {"vacation": plain(vacation), "forward": plain(forward), "seen": seen}
 
+
+def _vacation_shown(door: Door, values: Values) -> object:
+    found = owner.show_vacation(door, parse_name(values["address"])).vacation
+    return plain(found) if found else None
+
+
+def _forward_shown(door: Door, values: Values) -> object:
+    found = owner.show_forward(door, parse_name(values["address"]))
+    return found.targets, found.keep_copy
+
+
+set_vacation = unless_changed(_vacation_shown, _set_vacation)
+"""Set the automatic reply of an account; an empty text clears it."""
+set_forward = unless_changed(_forward_shown, _set_forward)
+"""Set the forwarding of an account; without targets it is cleared."""
 
 VERBS: Mapping[str, Verb] = {
     "users": _users,
     "user": _user,
     "user.add": _user_add,
-    "user.set": _user_set,
+    "user.set": unless_changed(_data_shown, _user_set),
     "user.password": _user_password,
     "user.remove": _user_remove,
     "user.vacation": set_vacation,

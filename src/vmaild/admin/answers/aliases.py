@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from vmaild.admin import aliases
+from vmaild.admin.answers.seen import stamp, unless_changed
 from vmaild.admin.answers.values import Values, Verb, dry, page, plan_values
 from vmaild.admin.door import Door
 from vmaild.admin.explain import explain
@@ -31,6 +32,7 @@ def _aliases(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
                 "targets": list(record.entry.targets),
                 "editable": record.entry.source.path == implicit,
                 "hidden": record.hidden,
+                "seen": stamp(record.entry.targets),
             }
             for record in part["items"]
         ]
@@ -45,6 +47,10 @@ def _alias_write(write: Callable[..., Plan]) -> Verb:
         return plan_values(write(door, parse_name(values["address"]), targets, dry_run=dry(values)))
 
     return verb
+
+
+def _targets_shown(door: Door, values: Values) -> object:
+    return aliases.show_alias(door, parse_name(values["address"]))[0].entry.targets
 
 
 def _alias_remove(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
@@ -77,7 +83,7 @@ def _explain(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
 VERBS: Mapping[str, Verb] = {
     "aliases": _aliases,
     "alias.add": _alias_write(aliases.add_alias),
-    "alias.set": _alias_write(aliases.set_alias),
-    "alias.remove": _alias_remove,
+    "alias.set": unless_changed(_targets_shown, _alias_write(aliases.set_alias)),
+    "alias.remove": unless_changed(_targets_shown, _alias_remove),
     "explain": _explain,
 }

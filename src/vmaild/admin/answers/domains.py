@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any
 
 from vmaild.admin import coadministrators, dns, domains
+from vmaild.admin.answers.seen import stamp, unless_changed
 from vmaild.admin.answers.values import Values, Verb, dry, mail, page, plan_values, shown_plan
 from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
@@ -35,11 +36,17 @@ def _domain_values(record: domains.DomainRecord) -> dict[str, Any]:
 def _domain(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     record = domains.show_domain(door, parse_domain(values["domain"]))
     rights = {action.name.lower(): allowed(door.actor, action, record.definition) for action in Action}
-    return _domain_values(record) | {
+    found = _domain_values(record)
+    return found | {
+        "seen": stamp(found["settings"]),
         "rights": rights,
         "admins": list(coadministrators.list_admins(door, record.name)),
         "admin_rights": coadministrators.list_rights(door, record.name),
     }
+
+
+def _settings_shown(door: Door, values: Values) -> object:
+    return _domain_values(domains.show_domain(door, parse_domain(values["domain"])))["settings"]
 
 
 def _domain_add(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
@@ -106,7 +113,7 @@ VERBS: Mapping[str, Verb] = {
     "domains": _domains,
     "domain": _domain,
     "domain.add": _domain_add,
-    "domain.set": _domain_set,
+    "domain.set": unless_changed(_settings_shown, _domain_set),
     "domain.remove": _domain_remove,
     "admin.grant": _grant,
     "admin.revoke": _revoke,

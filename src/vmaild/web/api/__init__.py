@@ -11,7 +11,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from vmaild.web.api import accounts, aliases, domains
+from vmaild.web.api import accounts, addresses, aliases, backups, checks, domains
 from vmaild.web.api.bodies import Problem
 from vmaild.web.api.caller import PREFIX, Caller, misunderstood, problem
 
@@ -34,5 +34,5 @@ async def whoami(caller: Caller) -> dict[str, Any]:
     return dict(await caller.ask("who"))
 
 
-for _part in (domains, accounts, aliases):
+for _part in (domains, accounts, aliases, checks, addresses, backups):
     router.include_router(_part.router)

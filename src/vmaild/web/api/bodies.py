@@ -115,6 +115,13 @@ class Grant(Principal):
     rights: list[Literal["accounts", "removal", "passwords", "aliases", "mail"]] = Field(default_factory=list)
 
 
+class Backup(Strict):
+    """What to take, or to put back."""
+
+    mail: bool = False
+    """Whether the mailboxes, too."""
+
+
 class Plan(BaseModel):
     """What a change did, or would do."""
 
@@ -124,3 +131,5 @@ class Plan(BaseModel):
     rerouted: list[dict[str, str]]
     effects: list[str]
     warnings: list[str]
+    diffs: list[str] = Field(default_factory=list)
+    """Lines of files that change, where they are of the machine."""

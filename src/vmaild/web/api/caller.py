@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated
+from urllib.parse import quote
 
 from fastapi import Depends, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
@@ -35,6 +36,11 @@ DryRun = Annotated[bool, Query(description="Change nothing; say what would chang
 Search = Annotated[str, Query(max_length=256)]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 PageSize = Annotated[int, Query(ge=1, le=500)]
+
+
+def begun(response: Response, path: str) -> None:
+    """Tell where to see how far something is that goes on after the answer (RFC 9110 section 15.3.3)."""
+    response.headers["Location"] = PREFIX + quote(path)
 
 
 def misunderstood(error: RequestValidationError) -> Refusal:

@@ -51,12 +51,6 @@ async def remove_domain(
     return Plan(**await caller.ask("domain.remove", domain=domain, mail=mail, dry_run=dry_run))
 
 
-@router.get("/domains/{domain}/check")
-async def check(caller: Caller, domain: Name) -> list[dict[str, Any]]:
-    """What is wrong with a domain."""
-    return list(await caller.ask("check", domain=domain))
-
-
 @router.get("/domains/{domain}/audit")
 async def audit(caller: Caller, domain: Name, page: PageNumber = 1, size: PageSize = 50) -> list[dict[str, Any]]:
     """Who changed what, the newest first."""
