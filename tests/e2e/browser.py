@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 _ARGUMENTS = [
     "--no-sandbox",
@@ -16,6 +16,8 @@ _ARGUMENTS = [
     "--disable-component-update",
     "--disable-sync",
 ]
+
+expect.set_options(timeout=60_000)  # as long as a busy machine may take
 
 
 @contextmanager
@@ -43,5 +45,10 @@ def sign_in(page: Page, base: str, login: str, password: str) -> None:
     page.goto(f"{base}/login")
     page.fill("#login", login)
     page.fill("#password", password)
-    page.click("main button")
-    page.wait_for_load_state()
+    follow(page, "main button")
+
+
+def follow(page: Page, where: str | Locator) -> None:
+    """Click what leads to a page, and wait until that one is there: a click alone may leave us on the old one."""
+    with page.expect_navigation():
+        (page.locator(where) if isinstance(where, str) else where).click()

@@ -66,6 +66,7 @@ class Machine:
         self.files = Path(f"/proc/{self._holder.pid}/root")
         """Its `/`, as seen from here. Only to be read and written: what resolves links would leave it."""
         self._started: list[subprocess.Popen[bytes]] = []
+        self._served: Path | None = None
         self._add_users()
 
     def _add_users(self) -> None:
@@ -94,6 +95,7 @@ class Machine:
         """Start `vmail serve` in it."""
         served = start(root, verb=True, prefix=self.inside(), seen_at=SITE)
         self._started.append(served.process)
+        self._served = served.log
         return served
 
     def start(self, *command: str | Path) -> subprocess.Popen[bytes]:
@@ -128,6 +130,13 @@ class Machine:
             return (self.files / path).read_text(errors="replace")
         except FileNotFoundError:
             return ""
+
+    def told(self, *logs: str) -> str:
+        """The ends of logs of the MTA, and what our servers have logged since they were last started in it."""
+        ends = [(log, self.text(log)) for log in logs]
+        if self._served:
+            ends.append((self._served.name, self._served.read_text(errors="replace")))
+        return "".join(f"--- {self.mta}: {name}\n{''.join(text.splitlines(True)[-60:])}" for name, text in ends)
 
     def inbox(self, user: str = "dave") -> str:
         """The mail of a user of the main domain."""

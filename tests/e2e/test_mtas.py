@@ -11,6 +11,7 @@ import re
 import signal
 import smtplib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -39,8 +40,8 @@ def boot() -> Iterator[Boot]:
         return machines[-1]
 
     yield make
-    for machine in machines:
-        print(f"--- {machine.mta}\n{machine.text('var/log/mail.log')}{machine.text('var/log/exim4/mainlog')}")
+    for machine in reversed(machines):  # our side first, where an output is cut off at its end
+        print(machine.told("var/log/exim4/mainlog" if machine.mta == "exim" else "var/log/mail.log"))
         if machine.mta == "sendmail":
             print(machine.run("/usr/libexec/sendmail/sendmail", "-bp", check=False).stdout)
         machine.stop()
@@ -157,9 +158,11 @@ def each_domain_fetches_its_own(root: Root, tmp_path: Path) -> None:
 
 
 def what_comes_while_we_are_dead_arrives_once(mail: Mail, outside: Mail, root: Root, server: Served) -> None:
-    for pid in processes_of(server.process.pid):
-        os.kill(pid, signal.SIGKILL)
+    server.process.kill()  # first, since it would start others for workers that die before it
     server.process.wait()
+    for pid in processes_of(server.process.pid):
+        with suppress(ProcessLookupError):  # they end when they are alone
+            os.kill(pid, signal.SIGKILL)
     outside.machine.run("postconf", "-e", f"relayhost = [127.0.0.1]:{mail.port}")
     outside.machine.run("postfix", "reload")
     root.empty()

@@ -12,9 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from pyotp import TOTP
-from tests.e2e.browser import sign_in, visitor
+from tests.e2e.browser import follow, sign_in, visitor
 from tests.served import ADDRESSES, Root, Served, copy_root, moments, start
 
 pytestmark = pytest.mark.xdist_group("web")  # one browser and one server for all
@@ -42,7 +42,8 @@ def can_log_in(root: Root, address: str, login: str, password: str) -> bool:
 
 
 def change_password(base: str, host: str, **fields: str) -> httpx.Response:
-    with httpx.Client(base_url=base, headers={"host": host} if host else {}, timeout=30) as client:
+    # No client here speaks TLS, and what it would need for that takes longer to load than a page.
+    with httpx.Client(base_url=base, headers={"host": host} if host else {}, timeout=30, verify=False) as client:
         page = client.get("/password")
         token = re.search(r'name="form" value="(\w+)"', page.text)
         assert token is not None
@@ -82,17 +83,22 @@ def test_fifty_editors_at_the_same_time_lose_nothing(web: Served) -> None:
     base = f"http://127.0.0.1:{web.root.web}"
     made = web.root.vmail("token", "add", "editors", "--for", "alice@va.toto.fr").stdout.strip()
 
-    def edit(number: int) -> int:
-        with httpx.Client(base_url=base, headers={"authorization": f"Bearer {made}"}, timeout=90) as client:
-            account = client.post("/api/v1/domains/vc.toto.fr/accounts", json={"login": f"editor{number}"})
-            alias = client.put(
-                f"/api/v1/domains/vc.toto.fr/aliases/list{number}", json={"targets": [f"editor{number}"]}
-            )
-            return account.status_code + alias.status_code
+    def edit(number: int) -> list[str]:
+        """What was refused."""
+        client = httpx.Client(
+            base_url=f"{base}/api/v1/domains/vc.toto.fr",
+            headers={"authorization": f"Bearer {made}"},
+            timeout=90,
+            verify=False,
+        )
+        with client:
+            account = client.post("/accounts", json={"login": f"editor{number}"})
+            alias = client.put(f"/aliases/list{number}", json={"targets": [f"editor{number}"]})
+            return [f"{each.status_code} {each.text}" for each in (account, alias) if not each.is_success]
 
     with ThreadPoolExecutor(50) as pool:
-        results = list(pool.map(edit, range(50)))
-    assert set(results) == {201 + 200}
+        refused = [each for refusals in pool.map(edit, range(50)) for each in refusals]
+    assert refused == []
     passwd = (web.root.etc / "passwd.vc.toto.fr").read_text()
     aliases = (web.root.etc / "aliases.vc.toto.fr").read_text()
     assert all(f"editor{number}:" in passwd and f"list{number}:" in aliases for number in range(50))
@@ -259,8 +265,8 @@ def test_a_co_administrator_s_day(web: Served, chromium: Browser, language: str,
     page = context.new_page()
     sign_in(page, base, "bob", "bob-vb")
     assert page.url == f"{base}/domains"
-    page.click("tbody a")
-    page.click("a.primary")
+    follow(page, "tbody a")
+    follow(page, "a.primary")
     page.fill("#login", f"new{name}")
     page.fill("#full_name", "Somebody New")
     page.fill("#password", "purple walrus lamps")
@@ -268,25 +274,25 @@ def test_a_co_administrator_s_day(web: Served, chromium: Browser, language: str,
         page.locator("#password").press("End")
         page.locator("#password").type("!")
         page.wait_for_selector("[data-strength]:not([hidden])")
-    page.click("form.card button.primary")
+    follow(page, "form.card button.primary")
     page.wait_for_selector(f"text=new{name}")
     page.goto(f"{base}/domains/vb.toto.fr/aliases")
     page.fill("#alias", f"team{name}")
     page.fill("#targets", f"new{name}\nbob")
-    page.click("form.card button.primary")
+    follow(page, "form.card button.primary")
     assert page.locator("table caption").is_visible()  # where mail would go
-    page.click("main form button.primary")
+    follow(page, "main form button.primary")
     page.wait_for_selector(f"text=team{name}")
     page.goto(f"{base}/explain?address=team{name}@vb.toto.fr")
     assert page.locator("svg.graph .goal").count() == 2
-    page.click("header button")
+    follow(page, "header button")
     page.wait_for_url("**/login")
     password = "purple walrus lamps" + ("!" if javascript else "")
     assert can_log_in(root, "127.0.0.3", f"new{name}", password)
     sign_in(page, base, f"new{name}", password)
     assert page.url == f"{base}/account"
     page.fill("#text", "Je suis en vacances." if language == "fr" else "I am on holiday.")
-    page.click("form[action='/account/vacation'] button.primary")
+    follow(page, "form[action='/account/vacation'] button.primary")
     page.wait_for_selector(".flash")
     assert page.locator("form[action='/account/vacation'] .tag").is_visible()
     context.close()
@@ -304,20 +310,14 @@ def test_a_list_of_accounts(
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     page.goto(f"{base}/domains/vc.toto.fr/import")
     page.set_input_files("#file", file)
-    page.click("form.card button.primary")
+    follow(page, "form.card button.primary")
     page.wait_for_url("**/import/*")
     assert page.locator("tbody tr").count() == 61
     assert page.locator("tbody .bad").count() == 1
     if javascript:
         check_page(page, "the rows")
-    page.click("main form button.primary")
-    if javascript:
-        page.wait_for_selector(".good", timeout=60_000)
-    else:
-        for _ in moments("the import does not end", 60):
-            if page.locator(".good").count():
-                break
-            page.reload()
+    follow(page, "main form button.primary")
+    page.wait_for_selector(".good", timeout=60_000)  # the page looks again by itself
     assert "60" in page.locator(".good").inner_text()
     assert can_log_in(web.root, ADDRESSES["vc.toto.fr"], f"{language}59", "quite a secret")
     page.context.close()
@@ -339,30 +339,30 @@ def test_a_second_factor_from_the_qr_code_to_the_lost_telephone(
             check_page(page, where)
 
     sign_in(page, base, "bob", password)
-    page.click("a[href='/account/second-factor']")
+    follow(page, "a[href='/account/second-factor']")
     page.fill("#password", password)
-    page.click("button[value=begin]")
+    follow(page, "button[value=begin]")
     fits("the QR code")
     assert page.locator("img.qr").evaluate("image => image.naturalWidth") > 100
     secret = page.locator("code.secret").inner_text().replace(" ", "")
     page.fill("#code", TOTP(secret).now())
-    page.click("button[value=confirm]")
+    follow(page, "button[value=confirm]")
     fits("the recovery codes")
     codes = page.locator(".codes code").all_inner_texts()
     assert len(codes) == 10
     page.goto(f"{base}/account/second-factor")
     fits("the second factor")
-    page.click("header button")
+    follow(page, "header button")
     sign_in(page, base, "bob", password)
     assert page.url == f"{base}/login/code"
     fits("the code")
     page.fill("#code", codes[0])
-    page.click("main button")
+    follow(page, "main button")
     page.wait_for_url("**/account")
     principal = f"bob@{domain}"
     assert "has a second factor and 9 recovery codes" in web.root.vmail("admin", "second-factor", principal).stdout
     assert "Done" in web.root.vmail("admin", "second-factor", principal, "--reset").stdout
-    page.click("header button")
+    follow(page, "header button")
     sign_in(page, base, "bob", password)
     assert page.url == f"{base}/account"
     page.context.close()
@@ -383,24 +383,25 @@ def test_a_check_from_the_button_to_what_is_mended(
     shadow.chmod(0o666)
     for path in (f"/domains/{domain}/check", "/check"):
         page.goto(base + path)
-        page.click("button[value=start]")
+        follow(page, "button[value=start]")
         page.wait_for_selector("button[value=start]", timeout=90_000)  # the page looks again by itself
         assert page.url == base + path
-        assert page.locator("time").count() == 1
-        assert page.locator(".findings .error", has_text=shadow.name).count() == 1
+        expect(page.locator("time")).to_have_count(1)
+        expect(page.locator(".findings .error", has_text=shadow.name)).to_have_count(1)
         if javascript:  # axe is a script itself
             check_page(page, path)
     page.goto(f"{base}/domains/{domain}/check")
-    page.click("button[value=fix]")
+    follow(page, "button[value=fix]")
     assert page.locator("main li", has_text=shadow.name).count() == 1
     assert shadow.stat().st_mode & 0o777 == 0o666
     if javascript:
         check_page(page, "what would be mended")
     page.fill("#password", "alice-va")
-    page.click("main form button.danger")
+    follow(page, "main form button.danger")
     page.wait_for_selector(".flash")
     assert shadow.stat().st_mode & 0o777 == 0o660
     page.wait_for_selector("button[value=start]", timeout=90_000)
+    page.wait_for_load_state()
     assert page.locator(".findings .error", has_text=shadow.name).count() == 0
     page.context.close()
 
@@ -418,10 +419,10 @@ def test_a_backup_with_mail_undoes_what_was_done_since(
     base = f"http://127.0.0.1:{root.web}"
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     page.goto(f"{base}/domains/{domain}/settings")
-    page.click(f"a[href='/backups?domain={domain}']")
+    follow(page, f"a[href='/backups?domain={domain}']")
     assert page.input_value("#domain") == domain
     page.check("#mail")
-    page.click("button[value=make]")
+    follow(page, "button[value=make]")
     row = page.locator("tbody tr", has_text=domain)
     row.wait_for(timeout=60_000)  # the page looks again by itself
     if javascript:  # axe is a script itself
@@ -432,19 +433,19 @@ def test_a_backup_with_mail_undoes_what_was_done_since(
     aliases.write_text(f"{before}mistake{language}: {login}\n")
     for path in root.mailbox(f"{login}@{domain}").rglob("*,S=*"):
         path.unlink()
-    row.locator("button[value=restore_mail]").click()
+    follow(page, row.locator("button[value=restore_mail]"))
     assert page.locator("td", has_text=f"mistake{language}@{domain}").count() == 1
     if javascript:
         check_page(page, "what would come back")
     page.fill("#password", "alice-va")
-    page.click("main form button.danger")
+    follow(page, "main form button.danger")
     page.locator("p.good").wait_for(timeout=60_000)
     assert aliases.read_text() == before
     assert root.stored(f"{login}@{domain}") == stored
     page.goto(f"{base}/backups?domain={domain}")
-    row.locator("button[value=remove]").click()
+    follow(page, row.locator("button[value=remove]"))
     page.fill("#password", "alice-va")
-    page.click("main form button.danger")
+    follow(page, "main form button.danger")
     page.wait_for_selector(".flash")
     page.goto(f"{base}/backups?domain={domain}")
     assert page.locator("p.empty").is_visible()
@@ -471,16 +472,16 @@ def test_dns_records_are_written_after_a_look(
     base = f"http://127.0.0.1:{web.root.web}"
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     page.goto(f"{base}/domains/{domain}/dns")
-    page.click("button[value=apply]")
+    follow(page, "button[value=apply]")
     shown = page.locator("main pre", has_text="db.toto.fr").last
     assert f"mailhost.{domain.removesuffix('.toto.fr')}" in shown.inner_text()
     assert zone.read_text() == ZONE
     if javascript:  # axe is a script itself
         check_page(page, "what would be written")
-    page.click("main form button.primary")
+    follow(page, "main form button.primary")
     page.wait_for_selector(".flash")
     assert f"mailhost.{domain.removesuffix('.toto.fr')}" in zone.read_text()
-    page.click("button[value=apply]")
+    follow(page, "button[value=apply]")
     page.wait_for_selector("main .warnings")  # of what no zone file here holds
     assert page.locator("main form").count() == 0, "nothing is left to be written"
     page.context.close()
@@ -499,12 +500,12 @@ def test_addresses_that_are_not_up_are_told_with_the_remedy(
     sign_in(page, base, "alice@va.toto.fr", "alice-va")
     page.goto(f"{base}/addresses")
     assert page.locator("tbody .tag.ok").count() >= len(ADDRESSES)
-    page.click("button.primary")
+    follow(page, "button.primary")
     page.wait_for_selector(".flash")  # on loopback they are up already
     definition = web.root.etc / "domains/vz.example.toml"
     definition.write_text('addresses = ["192.0.2.9"]\n')
     page.goto(f"{base}/addresses")
-    page.click("button[value='vz.example']")
+    follow(page, "button[value='vz.example']")
     assert "vmail.toml" in page.locator(".alert").inner_text()
     assert page.locator("tbody .tag.bad").count() == 1
     if javascript:

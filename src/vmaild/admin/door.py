@@ -36,7 +36,7 @@ from vmaild.store.site import SiteUnusable, load_site
 from vmaild.store.state import DONE, AuditLog, AuditRecord, StateUnusable
 
 LOCK_WAIT = 10.0
-"""Seconds that a change waits for others of the same domain."""
+"""Seconds that a change waits for another of the same domain; not for all together, however many come."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ _FIRST_WAIT, _LONGEST_WAIT = 0.001, 0.05
 
 
 class LockTimeout(Exception):
-    """Another process or thread held the lock all the while."""
+    """Another process or thread held the lock all the while, and always the same one."""
 
     def __init__(self, path: str, pid: int | None) -> None:
         holder = f"process {pid}" if pid else "another process"
@@ -35,9 +35,10 @@ def exclusive(path: str, timeout: float | None) -> Iterator[int]:
     """Hold the lock file `path` for the duration of a `with` block.
 
     The file is created (0o660, owner and group of its folder where root creates it) and names its holder's
-    process. `timeout` is in seconds, None waits without end. Not re-entrant: a thread that asks for a lock
-    that it holds waits for itself. Yields the descriptor that holds the lock: a child of a fork has it too, and
-    the lock goes only when all of them have closed it.
+    process. `timeout` is how many seconds one and the same holder is waited for, since a long queue that moves on
+    is no reason to give up; None waits without end. Not re-entrant: a thread that asks for a lock that it holds
+    waits for itself. Yields the descriptor that holds the lock: a child of a fork has it too, and the lock goes
+    only when all of them have closed it.
 
     Raises LockTimeout; OSError where the file cannot be opened.
     """
@@ -66,17 +67,24 @@ def try_exclusive(fd: int) -> bool:
 
 
 def _locked_within(fd: int, timeout: float) -> bool:
-    """Try until the lock is ours or `timeout` seconds have gone."""
+    """Try until the lock is ours, or nobody has taken it or given it up for `timeout` seconds."""
     # flock(2) knows no timeout, and a signal to interrupt it would be the whole process's business.
     end = time.monotonic() + timeout
-    wait = _FIRST_WAIT
+    wait, changed = _FIRST_WAIT, _last_change(fd)
     while not try_exclusive(fd):
+        if changed != (changed := _last_change(fd)):
+            end = time.monotonic() + timeout
         left = end - time.monotonic()
         if left <= 0:
             return False
         time.sleep(min(wait, left))
         wait = min(2 * wait, _LONGEST_WAIT)
     return True
+
+
+def _last_change(fd: int) -> int:
+    """When the lock last changed hands: who takes it or gives it up writes to its file. Nanoseconds."""
+    return os.fstat(fd).st_mtime_ns
 
 
 def _open_lock_file(path: str) -> int:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 SCHEMA = 3
 """PRAGMA user_version of a database as this version writes it."""
-BUSY = 10.0
-"""Seconds to wait for another writer."""
+BUSY = 30.0
+"""Seconds to wait for other writers: on a busy machine, or one with a slow disk, many come before us."""
 
 BEGUN, DONE = "begun", "done"
 

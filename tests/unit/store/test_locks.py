@@ -79,6 +79,29 @@ def test_threads_exclude_each_other(tmp_path: Path) -> None:
     assert counter == [80]
 
 
+def test_a_queue_that_moves_on_is_waited_for_longer_than_one_holder(tmp_path: Path) -> None:
+    """A busy machine refuses nobody: the limit is for a holder that does not get done."""
+    path, over = tmp_path / "lock", threading.Event()
+    holder = os.open(path, os.O_RDWR | os.O_CREAT, 0o660)
+    assert try_exclusive(holder)
+
+    def hand_on() -> None:
+        """One after the other has it, so quickly that nobody comes in between."""
+        for number in range(1000):
+            path.write_text(f"{number}\n")
+            if over.wait(0.05):
+                return
+
+    queue = threading.Thread(target=hand_on)
+    queue.start()
+    before = time.monotonic()
+    threading.Timer(1.6, os.close, [holder]).start()
+    with exclusive(str(path), 0.8):
+        over.set()
+        assert time.monotonic() - before > 1.5
+    queue.join()
+
+
 def test_an_exception_in_the_block_frees_the_lock(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     with pytest.raises(KeyError), exclusive(path, None):
