@@ -31,6 +31,8 @@ class Mail:
     """What submits a message on standard input."""
     log: str
     settings: dict[str, str] = field(default_factory=dict)
+    forget: tuple[str, ...] = ()
+    """What makes it forget that a look-up failed, where it remembers that."""
 
     def swaks(self, sender: str, recipient: str, subject: str, *more: str) -> tuple[int, str]:
         """Inject by SMTP; the exit status, and what was said."""
@@ -79,6 +81,8 @@ def postfix(machine: Machine, port: int, partner: int, domains: str = "main.exam
         ("postqueue", "-f"),
         ("sendmail",),
         "var/log/mail.log",
+        # Each smtpd(8) keeps what it was told of an address, failures included, until it ends (smtpd_resolve.c).
+        forget=("postfix", "reload"),
     )
 
 
