@@ -8,11 +8,15 @@ import os
 import re
 import shutil
 import socket
+import ssl
+import struct
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import pytest
 import uvloop
@@ -29,6 +33,7 @@ from vmaild.store.layout import Layout
 if TYPE_CHECKING:
     from tests.transcripts.dialogue import Dialogue
 
+T = TypeVar("T")
 DOMAIN, VIRTUAL, SHARED = "va.toto.fr", "127.0.0.2", "127.0.0.1"
 NEEDS_MORE = re.compile(r"^(refuses-login|refuses-maildrop|unreadable|not-removed|offers):", re.MULTILINE)
 DIALOGUES = [
@@ -57,6 +62,9 @@ class Served:
         service = pop3_service(self.here, Site(), FileDirectory(self.here), shared, 0)
         servers = [await self._loop.create_server(service, host, 0) for host in (VIRTUAL, SHARED)]
         self.ports = {server.sockets[0].getsockname()[0]: server.sockets[0].getsockname()[1] for server in servers}
+        context = service.certificates.context(DOMAIN)
+        servers.append(await self._loop.create_server(service, VIRTUAL, 0, ssl=context))
+        self.tls_port = servers[-1].sockets[0].getsockname()[1]
         self._ready.set()
         await self._end.wait()
         for server in servers:
@@ -78,9 +86,21 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     here = Layout(str(tmp_path_factory.mktemp("root")))
     for folder in (here.definitions, here.last_good, here.spool):
         os.makedirs(folder)
-    Path(here.definition(DOMAIN)).write_text(f'addresses = ["{VIRTUAL}"]\n')
+    Path(here.definition(DOMAIN)).write_text(f'addresses = ["{VIRTUAL}"]\ncertificate = "/etc/vmail/va.pem"\n')
+    make_certificate(Path(here.configuration, "va.pem"))
     with Served(here) as running:
         yield running
+
+
+def make_certificate(path: Path) -> None:
+    """A self-signed one with its key in the same file."""
+    key = path.with_suffix(".key")
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+         "-subj", f"/CN={DOMAIN}", "-keyout", key, "-out", path],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    path.write_bytes(path.read_bytes() + key.read_bytes())
 
 
 @pytest.fixture(params=DIALOGUES, ids=lambda path: path.stem)
@@ -165,6 +185,36 @@ def test_a_second_session_is_told_that_the_mailbox_is_in_use(served: Served) -> 
         assert [second.readline()[:4] for _ in range(2)] == [b"+OK "] * 2
 
 
+def bobs_mailbox(here: Layout, *messages: bytes) -> Path:
+    """Bob's, whose password is `right`, with these messages in it."""
+    mailbox = Path(here.spool, DOMAIN, "bob")
+    shutil.rmtree(mailbox, ignore_errors=True)
+    (mailbox / "new").mkdir(parents=True)
+    for number, content in enumerate(messages):
+        (mailbox / "new" / f"{1700000000 + number}.bob").write_bytes(content)
+    Path(here.passwd(DOMAIN)).write_text("bob:x:1:1:::\n")
+    Path(here.shadow(DOMAIN)).write_text(f"bob:{hash_password(b'right')}:1::::::\n")
+    return mailbox
+
+
+@pytest.mark.parametrize("unsaid", [b"", b"RETR 2\r\nQUI"], ids=["after an answer", "in the middle of commands"])
+def test_a_connection_cut_off_after_the_login_deletes_nothing(served: Served, unsaid: bytes) -> None:
+    mailbox = bobs_mailbox(served.here, b"one\n", b"two\n" * 100_000)
+    with socket.create_connection((VIRTUAL, served.ports[VIRTUAL]), 20) as client, client.makefile("rb") as reader:
+        client.sendall(b"USER bob\r\nPASS right\r\nDELE 1\r\n")
+        assert [reader.readline()[:3] for _ in range(4)] == [b"+OK"] * 4
+        client.sendall(unsaid)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, as from a dead line
+    with socket.create_connection((VIRTUAL, served.ports[VIRTUAL]), 20) as client, client.makefile("rb") as reader:
+        reader.readline()  # a greeting: what came before this connection has been heard, too
+        client.sendall(b"USER bob\r\nPASS right\r\nLIST 1\r\n")
+        assert [reader.readline() for _ in range(3)][1:] == [
+            b"+OK maildrop has 2 messages (500005 octets)\r\n",
+            b"+OK 1 5\r\n",
+        ]
+    assert len(list((mailbox / "new").iterdir())) == 2
+
+
 @pytest.mark.parametrize(
     ("host", "login", "password"),
     [
@@ -226,6 +276,51 @@ def test_the_client_that_does_not_read_costs_no_memory(served: Served) -> None:
         while (line := reader.readline()) != b".\r\n":
             octets += len(line)
         assert octets == 50_001_000
+
+
+@pytest.mark.parametrize("hangs_up", [False, True], ids=["close_notify", "close_notify and FIN"])
+def test_what_came_before_a_close_notify_is_answered(served: Served, hangs_up: bool) -> None:
+    """Also what has to wait for a hash: the event loop would close before that is done."""
+    mailbox = bobs_mailbox(served.here, b"one\n", b"two\n")
+    trusting = ssl.create_default_context(cafile=f"{served.here.configuration}/va.pem")
+    received, sent = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = trusting.wrap_bio(received, sent, server_hostname=DOMAIN)
+    with socket.create_connection((VIRTUAL, served.tls_port), 20) as client:
+        until_done(tls.do_handshake, client, received, sent)
+        assert until_done(tls.read, client, received, sent).startswith(b"+OK Virtual")
+        tls.write(b"USER bob\r\nPASS right\r\nDELE 1\r\nQUIT\r\n")
+        with suppress(ssl.SSLWantReadError):
+            tls.unwrap()
+        client.sendall(sent.read())  # in one piece with the close_notify
+        if hangs_up:
+            client.shutdown(socket.SHUT_WR)
+        said = b""
+        while said.count(b"\n") < 4:
+            said += until_done(tls.read, client, received, sent)
+        until_done(tls.unwrap, client, received, sent)  # the server's own
+        assert client.recv(1) == b""
+    assert [line[:12] for line in said.splitlines()] == [
+        b"+OK send PAS",
+        b"+OK maildrop",
+        b"+OK message ",
+        b"+OK Virtual ",
+    ]
+    assert [file.name for file in (mailbox / "new").iterdir()] == ["1700000001.bob"]
+
+
+def until_done(step: Callable[[], T], client: socket.socket, received: ssl.MemoryBIO, sent: ssl.MemoryBIO) -> T:
+    """Carry out a step of TLS, with as much of the other side as it wants."""
+    while True:
+        try:
+            return step()
+        except ssl.SSLWantReadError:
+            pass
+        finally:
+            if sent.pending:
+                client.sendall(sent.read())
+        data = client.recv(65536)
+        assert data, "closed"
+        received.write(data)
 
 
 def resident() -> int:

@@ -7,11 +7,14 @@ Source: crypt(3), crypt(5) and crypt_gensalt(3) of libxcrypt.
 from __future__ import annotations
 
 import ctypes
-import ctypes.util
 import hmac
+from contextlib import suppress
 
 _DATA_SIZE = 32768
 """sizeof(struct crypt_data); libxcrypt promises never to change it."""
+_LIBRARIES = ("libcrypt.so.2", "libcrypt.so.1")
+"""libxcrypt's; the second also where it stands in for the C library's old one, as on Debian. By name: to have the
+system look for it takes a process and half a megabyte of modules."""
 _MAX_PASSWORD = 511
 """Octets; CRYPT_MAX_PASSPHRASE_SIZE less the final NUL."""
 
@@ -23,8 +26,15 @@ class PasswordError(ValueError):
     """A password cannot be hashed; the text says why and never quotes it."""
 
 
+def _library() -> ctypes.CDLL:
+    for name in _LIBRARIES[:-1]:
+        with suppress(OSError):
+            return ctypes.CDLL(name, use_errno=True)
+    return ctypes.CDLL(_LIBRARIES[-1], use_errno=True)
+
+
 def _load() -> ctypes.CDLL:
-    library = ctypes.CDLL(ctypes.util.find_library("crypt") or "libcrypt.so.1", use_errno=True)
+    library = _library()
     text, size, number = ctypes.c_char_p, ctypes.c_int, ctypes.c_ulong
     library.crypt_rn.argtypes = [text, text, ctypes.c_void_p, size]
     library.crypt_rn.restype = text

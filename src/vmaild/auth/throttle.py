@@ -20,6 +20,7 @@ from __future__ import annotations
 import mmap
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import blake2b
@@ -118,8 +119,10 @@ _BUCKET = _KEYS.size + _WAYS * _RECORD.size
 class Slots:
     """A table of records in shared memory, of fixed size: buckets of eight slots, found by a key of 64 bits.
 
-    Where a bucket is full, the record of least worth makes room; so the many names that somebody tries once do
-    not wash away what is known of the one that is tried often.
+    Its front, a ninth of it, is filled first: memory that was never used costs nothing, and the few thousand
+    records of most sites would be spread over all of it. A key is looked for behind only where its bucket in the
+    front is full, and that stays full: in the front nothing makes room. Behind, the record of least worth does; so
+    the many names that somebody tries once do not wash away what is known of the one that is tried often.
 
     There is no lock, because what two workers can do to each other at the same instant is bearable. Both count a
     failure of one key: one of the two is lost. Both take a slot for a new key: one of the two is lost. One counts
@@ -129,11 +132,13 @@ class Slots:
     a worker that is killed leaves at worst a free slot.
     """
 
-    __slots__ = ("_buckets", "_hash", "_memory", "key")
+    __slots__ = ("_behind", "_front", "_hash", "_memory", "key")
 
-    def __init__(self, memory: Memory, secret: bytes) -> None:
+    def __init__(self, memory: Memory, secret: bytes, front: int = 0) -> None:
+        """`front`: how many buckets of the memory are in the front."""
         self._memory = memory
-        self._buckets = len(memory) // _BUCKET
+        self._front = front
+        self._behind = len(memory) // _BUCKET - front
         self._hash = blake2b(key=secret, digest_size=8)
         self.key = lru_cache(_KEYS_AT_HAND)(self.secret_key)
         """As secret_key, at once for what was asked before; not for what must not stay in memory."""
@@ -141,7 +146,9 @@ class Slots:
     @classmethod
     def create(cls, slots: int = 1 << 17) -> Slots:
         """A table that processes forked from this one share: 40 bytes a slot, used as they fill."""
-        return cls(mmap.mmap(-1, max(1, slots // _WAYS) * _BUCKET), os.urandom(32))
+        behind = max(1, slots // _WAYS)
+        front = behind // 8
+        return cls(mmap.mmap(-1, (front + behind) * _BUCKET), os.urandom(32), front)
 
     def secret_key(self, kind: bytes, *parts: bytes) -> int:
         """The key of something, which nobody can foresee: else one could choose names that push out others."""
@@ -153,25 +160,37 @@ class Slots:
 
     def find(self, key: int) -> Record | None:
         """What is known."""
-        start = key % self._buckets * _BUCKET
-        keys = _KEYS.unpack_from(self._memory, start)
-        return self._record(start, keys.index(key)) if key in keys else None
+        for start in self._starts(key):
+            keys = _KEYS.unpack_from(self._memory, start)
+            if key in keys:
+                return self._record(start, keys.index(key))
+            if 0 in keys:
+                break
+        return None
 
     def put(self, key: int, record: Record, now: float, half_life: float) -> None:
         """Note what is known."""
-        start = key % self._buckets * _BUCKET
-        keys = _KEYS.unpack_from(self._memory, start)
-        if key in keys:
-            self._write(start, keys.index(key), record)
-            return
-        if 0 in keys:
-            place = keys.index(0)
+        start = place = 0
+        for start in self._starts(key):
+            keys = _KEYS.unpack_from(self._memory, start)
+            if key in keys:
+                self._write(start, keys.index(key), record)
+                return
+            if 0 in keys:
+                place = keys.index(0)
+                break
         else:
             worths = [self._record(start, place).worth(now, half_life) for place in range(_WAYS)]
             place = worths.index(min(worths))
         _KEY.pack_into(self._memory, start + place * _KEY.size, 0)
         self._write(start, place, record)
         _KEY.pack_into(self._memory, start + place * _KEY.size, key)
+
+    def _starts(self, key: int) -> Iterator[int]:
+        """Where the buckets of a key begin: one in the front, and one behind."""
+        if self._front:
+            yield (key >> 32) % self._front * _BUCKET
+        yield (self._front + key % self._behind) * _BUCKET
 
     def _record(self, start: int, place: int) -> Record:
         return Record(*_RECORD.unpack_from(self._memory, start + _KEYS.size + place * _RECORD.size))

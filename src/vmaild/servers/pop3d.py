@@ -53,7 +53,7 @@ from vmaild.protocol.pop3_events import (
 from vmaild.protocol.waits import Wait
 from vmaild.servers.board import CLOSED, Metric, Row
 from vmaild.servers.logins import Attempt, Logins
-from vmaild.servers.tls import Certificates
+from vmaild.servers.tls import Certificates, Secured
 from vmaild.store.directory import DirectoryStore, canonical_address
 from vmaild.store.messages import Mailbox, Maildrop, MaildropBusy, MessageGone, MessageStore, StoreError
 
@@ -280,11 +280,26 @@ class Pop3Session(asyncio.Protocol):
         """The domain of a connection: by its address, else by the name that its client asked for."""
         service = self.service
         domain = service.directory.domain_at(arrival.here) if arrival.here else None
-        if domain is None and under_tls is not None:
-            domain = service.certificates.named(under_tls)
+        named = self._heed(under_tls) if under_tls is not None else None
+        domain = domain or named
         if domain is None and arrival.authority:
             domain = service.directory.domain_named(arrival.authority)
         return domain
+
+    def _heed(self, under_tls: ssl.SSLObject) -> str | None:
+        """Be told by TLS when the client has said all; the domain that the client asked for."""
+        if not isinstance(under_tls, Secured):
+            return None
+        loop = asyncio.get_running_loop()
+        # Later: what came ahead of it is still to be received.
+        under_tls.on_close = lambda: loop.call_soon(self._said_all)
+        return under_tls.domain
+
+    def _said_all(self) -> None:
+        """For the event loop, TLS has no half-closed connections: it must not even see that this one is closed."""
+        if not self._transport.is_closing():
+            self._transport.set_read_buffer_limits(0)  # type: ignore[attr-defined]  # stops reading at once
+            self.eof_received()
 
     def _begin(self) -> None:
         service = self.service
@@ -338,7 +353,8 @@ class Pop3Session(asyncio.Protocol):
                 self.connection_lost(None)
                 return
             self._transport = upgraded
-            self._domain = self._domain or self.service.certificates.named(under_tls)
+            named = self._heed(under_tls)
+            self._domain = self._domain or named
             self._tls = self._private = self._reading = True
             self.service.row.secure(self._slot, self._domain or "")
             self._core.tls_started(self._domain)

@@ -8,6 +8,7 @@ used instead of binding where its address is that of a setting. Domains, account
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import logging
 import os
@@ -131,6 +132,7 @@ class Supervisor:
     def staff(self) -> None:
         """Start a new generation of workers."""
         worker.preload({speech for speech, _ in self.listeners})
+        gc.collect()  # what is garbage now would stay for ever; see start
         self.generation += 1
         native = 1 if self.site.pop3.native else 0
         for end in self.native or ():
@@ -171,6 +173,8 @@ class Supervisor:
         row = self.rows.pop(0)
         self.shared.clear(row)
         self.directory.names()  # what changed since the last fork is read once here, and not by each worker
+        # A collection writes to every object that it looks at, and what is written to is shared no more.
+        gc.freeze()
         reading, writing = os.pipe()
         pid = os.fork()
         if pid == 0:

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import logging
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from vmaild.core.directory import LookupFailed
 from vmaild.store.directory import DirectoryStore
 from vmaild.store.files import Files, Fingerprint, ReadFailed
 from vmaild.store.layout import Layout
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
 
 log = logging.getLogger("vmaild.tls")
 
@@ -25,6 +30,31 @@ class _Loaded:
 
     state: Fingerprint
     context: ssl.SSLContext
+
+
+class Secured(ssl.SSLObject):
+    """The TLS of one connection: the domain that its client named, and what happens when the client has said all.
+
+    An event loop stops writing as soon as it has read a close_notify, even where commands that came before it have
+    no answer yet, because a password is being hashed. So it reads none where `on_close` is set: whoever set it is
+    told instead, answers and closes. A close_notify ends one direction only (RFC 8446 section 6.1).
+    """
+
+    domain: str | None = None
+    """That the client named in its handshake."""
+    on_close: Callable[[], object] | None = None
+    """Called within `read`, once, before what came ahead of the close_notify is handed over."""
+    _told = False
+
+    def read(self, size: int = 1024, buffer: WriteableBuffer | None = None, /) -> bytes:
+        """As SSLObject has it; but where `on_close` is set, a close_notify looks as if nothing had come."""
+        got = super().read(size, buffer)
+        if got or self.on_close is None:
+            return got
+        if not self._told:
+            self._told = True
+            self.on_close()
+        raise ssl.SSLWantReadError
 
 
 class Certificates:
@@ -39,7 +69,6 @@ class Certificates:
         self._loaded: dict[str, _Loaded] = {}
         self._written: WeakKeyDictionary[ssl.SSLContext, str] = WeakKeyDictionary()
         """The path of the file that each was made from."""
-        self._names: WeakKeyDictionary[ssl.SSLObject, str] = WeakKeyDictionary()
 
     def context(self, domain: str | None) -> ssl.SSLContext | None:
         """The context for a connection to `domain` (canonical; None: not known before the client names it).
@@ -49,10 +78,6 @@ class Certificates:
         """
         path = self._certificate(domain) if domain else self._default
         return self._load(path) or (self._load(self._default) if path != self._default else None)
-
-    def named(self, connection: ssl.SSLObject) -> str | None:
-        """The domain that the client of a connection named in its handshake."""
-        return self._names.get(connection)
 
     def _certificate(self, domain: str) -> str:
         try:
@@ -80,6 +105,7 @@ class Certificates:
             # ssl.SSLError is an OSError; its text names neither key nor path.
             log.error("certificate %s cannot be used: %s", path, error)
             return loaded.context if loaded else None
+        context.sslobject_class = Secured
         context.sni_callback = self._choose
         self._written[context] = written
         self._loaded[path] = _Loaded(state, context)
@@ -92,7 +118,8 @@ class Certificates:
             # A server that keeps one context for all connections must not outlive its certificate.
             context = self._load(self._written.get(before, ""))
         else:
-            self._names[connection] = domain
+            if isinstance(connection, Secured):
+                connection.domain = domain
             context = self.context(domain)
         if context is not None:
             connection.context = context

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import logging
+import os
 import stat
 import time
 from collections import OrderedDict
@@ -55,7 +56,7 @@ _ROSTERS = 8
 """Domains whose rosters are kept."""
 _VANISH_AFTER = 2.0
 """Seconds until a file that vanished is believed to be gone: editors and copies leave it missing for a moment,
-and in that moment its users must not become unknown."""
+and in that moment its users must not become unknown. They count from the last change of its folder."""
 
 T = TypeVar("T")
 
@@ -415,10 +416,8 @@ class FileDirectory:
             log.error("%s: what was read last stays in force", failure)
             return last
         if found is None:
-            if last is not None and last.state is not None:
-                since = self._vanished.setdefault(path, time.monotonic())
-                if time.monotonic() - since < _VANISH_AFTER:
-                    return last
+            if last is not None and last.state is not None and self._may_come_back(path):
+                return last
             part: Part[T] = Part(None, empty)
         else:
             self._vanished.pop(path, None)
@@ -427,6 +426,13 @@ class FileDirectory:
             part = Part(found[1], value, findings)
         self._parts[path, parse] = part
         return part
+
+    def _may_come_back(self, path: str) -> bool:
+        """Whether a file that is not there may have been gone for a moment only, looked for or not."""
+        folder = self._files.fingerprint(os.path.dirname(path))
+        gone = time.time() - folder.changed / 1e9 if folder else 0.0
+        since = self._vanished.setdefault(path, time.monotonic() - max(0.0, gone))
+        return time.monotonic() - since < _VANISH_AFTER
 
 
 def _accounts(text: str, path: str, before: object) -> tuple[Mapping[str, Account], tuple[Finding, ...]]:

@@ -234,6 +234,21 @@ def test_a_full_bucket_gives_up_what_is_worth_least() -> None:
     assert slots.find(99) == Record(failures=1.0, stamp=NOW + 99)
 
 
+def test_few_records_lie_together_and_many_use_all_the_memory() -> None:
+    memory = bytearray(3 * 320)
+    slots = Slots(memory, b"secret", front=1)
+    keys = [slots.key(b"pair", b"%d" % number) for number in range(16)]
+    for number, key in enumerate(keys):
+        slots.put(key, Record(failures=2.0 + number, stamp=NOW), NOW, 900.0)
+        assert any(memory[320:]) == (number >= 8)
+    assert [slots.find(key) for key in keys] == [Record(2.0 + number, NOW) for number in range(16)]
+    for number in range(1000):
+        slots.put(slots.key(b"once", b"%d" % number), Record(failures=1.0, stamp=NOW), NOW, 900.0)
+    assert [slots.find(key) for key in keys] == [Record(2.0 + number, NOW) for number in range(16)]
+    slots.put(keys[9], Record(failures=50.0, stamp=NOW), NOW, 900.0)
+    assert slots.find(keys[9]) == Record(50.0, NOW)
+
+
 def test_keys_cannot_be_foreseen_and_do_not_run_together() -> None:
     slots = Slots(bytearray(320), b"secret")
     assert slots.key(b"pair", b"a", b"bc") != slots.key(b"pair", b"ab", b"c")

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -198,6 +199,18 @@ def test_a_file_that_vanishes_for_a_moment_makes_nobody_unknown(
     assert rejected(directory, "bob@va.toto.fr")
     os.rename(here.passwd("va.toto.fr") + "~", here.passwd("va.toto.fr"))
     assert targets(directory, "bob@va.toto.fr") == ["mailbox bob@va.toto.fr"]
+
+
+@pytest.mark.usefixtures("va")
+def test_a_file_that_vanished_long_before_it_was_looked_for_is_gone(
+    here: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = FileDirectory(here)
+    assert targets(directory, "bob@va.toto.fr")
+    os.unlink(here.passwd("va.toto.fr"))
+    later = SimpleNamespace(time=lambda: time.time() + 3, monotonic=time.monotonic)
+    monkeypatch.setattr(directory_module, "time", later)
+    assert rejected(directory, "bob@va.toto.fr")
 
 
 def test_what_two_domains_claim_belongs_to_neither(here: Layout, write: Write) -> None:
