@@ -113,7 +113,7 @@ def _write(
         text = with_alias(view.text(path) or "", name, targets)
         _check_reads_back(text, path, name, targets)
         inspect = partial(_leads_nowhere, domain.name, address.key)
-        summary = f"{verb.removeprefix('alias ')} alias {name}@{domain.name}"
+        summary = f"add alias {name}@{domain.name}" if only_new else f"set alias {name}@{domain.name}"
         return Draft(summary, view.edit(path, text), warnings, inspect)
 
     return door.change(_change(verb, address, draft), dry_run=dry_run)

@@ -124,7 +124,7 @@ def _server(view: View) -> tuple[str, NamedKey]:
     if len(keys) != 1:
         which = f" of the name {dns.update_key_name}" if dns.update_key_name else ""
         raise Refused(
-            f"{path} has {len(keys) or 'no'} keys{which}",
+            f"{path} has {len(keys)} keys{which}" if keys else f"{path} has no key{which}",
             "name one of them: update_key_name in [dns] of vmail.toml" if keys else "make it with tsig-keygen",
         )
     return dns.update_server, keys[0]

@@ -56,8 +56,9 @@ def _addresses(door: Door, fix: Fix, dry_run: bool) -> Plan:
 
 def _mode(door: Door, fix: Fix, dry_run: bool) -> Plan:
     def draft(view: View) -> Draft:
-        what = "make" if fix.kind is FixKind.FOLDER else "restrict"
-        return Draft(f"{what} {fix.subject}", list(_steps(fix, view.site.user)))
+        new = fix.kind is FixKind.FOLDER
+        summary = f"make {fix.subject}" if new else f"restrict who may use {fix.subject}"
+        return Draft(summary, list(_steps(fix, view.site.user)))
 
     return door.change(Change("check", "", fix.subject, Action.MACHINE, draft), dry_run=dry_run)
 

@@ -161,9 +161,9 @@ def set_forward(
         forward = Forward(away, keep_copy or len(away) < len(set(wanted)))
         path = _path(view, domain, account, forward_format.FILE_NAME)
         edits = view.edit(path, forward_format.render_forward(forward, own))
-        summary = f"forward mail of {own} to {', '.join(map(str, away))}"
         kept = " and keep a copy" if forward.keep_copy else ""
-        return Draft(summary + kept, edits, inspect=partial(_dead_ends, away))
+        summary = f"forward mail of {own} to {', '.join(map(str, away))}{kept}"
+        return Draft(summary, edits, inspect=partial(_dead_ends, away))
 
     return door.change(_change("user forward", address, draft), dry_run=dry_run)
 

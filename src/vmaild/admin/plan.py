@@ -46,10 +46,8 @@ class FileEdit:
     @property
     def diff(self) -> str:
         """A unified diff, or the words that stand for one."""
-        if self.moved_to:
-            return f"{self.path} moved to {self.moved_to}\n"
-        if self.instead:
-            return f"{self.path}: {self.instead}\n"
+        if self.moved_to or self.instead:
+            return f"{self._words}\n"
         lines = difflib.unified_diff(
             self._shown(self.before),
             self._shown(self.after),
@@ -57,7 +55,16 @@ class FileEdit:
             self.path if self.after is not None else "/dev/null",
         )
         shown = "".join(line if line.endswith("\n") else f"{line}{_NO_LINE_END}" for line in lines)
-        return shown or f"{self.path}: {'created, empty' if self.before is None else 'removed, it was empty'}\n"
+        return shown or f"{self._words}\n"
+
+    @property
+    def _words(self) -> str:
+        """What stands for a diff where there is none, or it is not to be seen."""
+        if self.moved_to:
+            return f"{self.path} moved to {self.moved_to}"
+        if self.instead:
+            return f"{self.path}: {self.instead}"
+        return f"{self.path}: created, empty" if self.before is None else f"{self.path}: removed, it was empty"
 
     def _shown(self, content: bytes | None) -> list[str]:
         """The lines with their ends, which `splitlines` would also see at form feeds and the like."""
@@ -84,7 +91,7 @@ class MailEffect:
 
     def __str__(self) -> str:
         what = f"mailbox of {self.login}@{self.domain}" if self.login else f"all mailboxes of {self.domain}"
-        return f"{what} {self.mail.value}" + (f" to {self.where}" if self.where else "")
+        return _become(what, self.mail, self.where)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +103,19 @@ class HomeEffect:
     moved_to: str = ""
 
     def __str__(self) -> str:
-        return f"{self.path} {self.mail.value}" + (f" to {self.moved_to}" if self.moved_to else "")
+        return _become(self.path, self.mail, self.moved_to)
+
+
+def _become(what: str, mail: Mail, where: str) -> str:
+    match mail:
+        case Mail.CREATE:
+            return f"{what} created"
+        case Mail.KEEP:
+            return f"{what} kept"
+        case Mail.ARCHIVE:
+            return f"{what} archived to {where}" if where else f"{what} archived"
+        case Mail.DELETE:
+            return f"{what} deleted"
 
 
 @dataclass(frozen=True, slots=True)

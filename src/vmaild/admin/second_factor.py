@@ -59,7 +59,9 @@ def switch_on(door: Door, secret: str, code: str) -> list[str]:
     with state_refusals(), Factors(door.layout).locked():
         if Factors(door.layout).find(door.actor.principal) is not None:
             raise there_is_one()  # set up in another session meanwhile
-        return _with_new_codes(door, factor, "second factor on", "set up a second factor")
+        return _with_new_codes(
+            door, factor, "second factor on", f"set up a second factor for {door.actor.principal}"
+        )
 
 
 def there_is_one() -> Refused:
@@ -74,7 +76,8 @@ def renew_codes(door: Door) -> list[str]:
         factor = Factors(door.layout).find(door.actor.principal)
         if factor is None:
             raise Refused("there is no second factor", "set one up first")
-        return _with_new_codes(door, factor, "second factor renew", "make new recovery codes")
+        summary = f"make new recovery codes for {door.actor.principal}"
+        return _with_new_codes(door, factor, "second factor renew", summary)
 
 
 def switch_off(door: Door, principal: str = "", *, dry_run: bool = False) -> bool:
@@ -116,7 +119,7 @@ def _with_new_codes(door: Door, factor: Factor, verb: str, summary: str) -> list
     codes = [_recovery_code() for _ in range(RECOVERY_CODES)]
     whose = door.actor.principal
     factors = Factors(door.layout)
-    with noted(door, verb, _domain_of(whose), whose, f"{summary} for {whose}"):
+    with noted(door, verb, _domain_of(whose), whose, summary):
         factors.save(whose, Factor(factor.secret, factor.used, tuple(map(digest, codes))))
     return codes
 

@@ -290,4 +290,4 @@ class Case:
 
 def shown(values: Iterable[str]) -> str:
     """Several values in a sentence."""
-    return ", ".join(values) or "nothing"
+    return ", ".join(values)

@@ -264,8 +264,9 @@ class _Walk:
             return
         if self.explain:
             definition = domain.definition
-            named = "domain" if address.domain == domain.name else f"domain alias '{address.domain}' of"
-            self.step(Rule.DOMAIN, f"{named} {domain.name}", definition.source, depth)
+            own = address.domain == domain.name
+            text = f"domain {domain.name}" if own else f"domain alias '{address.domain}' of {domain.name}"
+            self.step(Rule.DOMAIN, text, definition.source, depth)
         if domain.definition.disabled:
             raise _Undecidable(Condition.DOMAIN_DISABLED, f"{domain.name} is disabled")
         self.name(domain, address.local_part, owner, depth)
@@ -420,7 +421,12 @@ class _Walk:
         logins: Sequence[str] = domain.full_names.get(folded, ())
         if len(logins) == 1:
             account = domain.accounts[logins[0]]
-            self.step(Rule.FULL_NAME, f"'{name}' is {account.full_name}", account.source, depth)
+            self.step(
+                Rule.FULL_NAME,
+                f"full name '{account.full_name}' of account '{account.login}'",
+                account.source,
+                depth,
+            )
             self.mailbox(domain, account, detail, depth)
             return True
         if logins:

@@ -66,7 +66,10 @@ def _error(code: str, seen: str, why: str, remedy: str) -> Diagnosis:
 
 
 def _span(seconds: int) -> str:
-    for unit, length in (("days", 86400), ("hours", 3600), ("minutes", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit}"
+    if seconds >= 2 * 86400:
+        return f"{seconds // 86400} days"
+    if seconds >= 2 * 3600:
+        return f"{seconds // 3600} hours"
+    if seconds >= 2 * 60:
+        return f"{seconds // 60} minutes"
     return f"{seconds} seconds"

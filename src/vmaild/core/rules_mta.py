@@ -60,8 +60,8 @@ def _answer(asked: Asked, *, trusts: bool) -> Diagnosis:
             what = f"the MTA cannot tell that {asked.recipient} does not exist: {asked.reply}"
             return found("mta.waits", what, "mail to a mistyped address hangs for days", _RUNNING)
         case Purpose.UNKNOWN:
-            what = f"the MTA takes mail for {asked.recipient}, who does not exist"
-            what += ", as it would for any domain that it knows nothing of" if trusts else ""
+            more = ", as it would for any domain that it knows nothing of" if trusts else ""
+            what = f"the MTA takes mail for {asked.recipient}, who does not exist{more}"
             why = "it must bounce it later, mostly to forged senders, which brings the machine on block lists"
             return found("mta.accepts_unknown", what, why, _INSTALL, Severity.WARNING)
     what = f"the MTA does not take mail for its own {asked.recipient}: {asked.reply}"
@@ -85,8 +85,8 @@ def _relays(relayed: tuple[str, Asked] | None, postfix: PostfixSettings | None) 
     trusted = any(ipaddress.ip_address(source) in network for network in networks)
     what = f"the MTA relays for {source}, an address of this machine: {asked.reply}"
     if postfix is not None and not trusted:
-        remedy = "postconf -e 'smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination'"
-        yield Diagnosis("mta.relays", Severity.ERROR, "", what, why, f"{remedy}; then postfix reload")
+        command = "postconf -e 'smtpd_relay_restrictions = permit_mynetworks, reject_unauth_destination'"
+        yield Diagnosis("mta.relays", Severity.ERROR, "", what, why, f"{command}; then postfix reload")
     else:
         why = "that is right if it trusts this machine; whether it relays for others cannot be seen from here"
         remedy = "ask it from elsewhere: vmail mta check --server HOST:25"

@@ -34,7 +34,7 @@ def host_diagnoses(case: Case) -> Iterator[Diagnosis]:
 
 
 def _mx(case: Case, seen: NameEvidence) -> Iterator[Diagnosis]:
-    remedy = _record_remedy(case, seen.name, "MX", "an MX record that names a host of this machine")
+    remedy = _exchanger_remedy(case, seen.name)
     if seen.mx.nothing:
         # A zone that is no virtual domain may well have no mail.
         if case.subject.definition is not None and not _held_back(seen):
@@ -168,9 +168,9 @@ def _missing_addresses(case: Case, host: str, found: tuple[str, ...]) -> Iterato
             yield case.warning(code, what, why, f"add the record: {record}", FixKind.DNS)
 
 
-def _record_remedy(case: Case, name: str, kind: str, otherwise: str) -> str:
-    record = case.record(name, kind)
-    return f"let it be: {record}" if record else f"give {name} {otherwise}"
+def _exchanger_remedy(case: Case, name: str) -> str:
+    record = case.record(name, "MX")
+    return f"let it be: {record}" if record else f"give {name} an MX record that names a host of this machine"
 
 
 def _address_remedy(case: Case, host: str) -> str:

@@ -31,9 +31,8 @@ def _pointer(case: Case, address: str) -> Iterator[Diagnosis]:
     if answer is None:
         return
     record = case.record(reverse_name(address), "PTR")
-    remedy = f"let it be: {record}"
-    if not is_private(address):
-        remedy += " (where your provider holds that zone, ask for it there)"
+    where = "" if is_private(address) else " (where your provider holds that zone, ask for it there)"
+    remedy = f"let it be: {record}{where}"
     if answer.nothing:
         why = "receivers refuse mail from an address without a name, or take it for junk"
         yield case.error("ptr.none", f"{address} has no PTR record", why, remedy, FixKind.DNS)
@@ -55,7 +54,10 @@ def _leads_back(case: Case, address: str, names: tuple[str, ...], remedy: str) -
     assert case.dns is not None
     astray = [name for name in names if address not in case.dns.addresses(name) and not case.dns.unsettled(name)]
     for name in astray:
-        what = f"the PTR of {address} names {name}, which has the address {shown(case.dns.addresses(name))}"
+        found = shown(case.dns.addresses(name))
+        what = f"the PTR of {address} names {name}, which has " + (
+            f"the address {found}" if found else "no address"
+        )
         why = "receivers ask whether the name leads back, and refuse mail where it does not"
         yield case.error("ptr.mismatch", what, why, remedy, FixKind.DNS)
     if names and not astray and case.subject.mail_host not in names:

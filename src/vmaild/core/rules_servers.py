@@ -91,17 +91,29 @@ def _tls(case: Case, tls: TlsEvidence, where: str) -> Iterator[Diagnosis]:
         yield case.error("tls.fails", what, "clients that want TLS do not get in", _certificate_remedy(case))
         return
     why = f"mail programs that connect to {host} warn, or refuse"
-    remedies = {
-        Trust.EXPIRED: ("tls.expired", "renew it; a renewed file is in force at once"),
-        Trust.NOT_YET: ("tls.not_yet", "see whether the clock of this machine is right (timedatectl), or wait"),
-        Trust.SELF_SIGNED: ("tls.self_signed", "get one of an authority that clients know (certbot, acme.sh)"),
-        Trust.UNTRUSTED: ("tls.untrusted", "put the whole chain into the file, or get one of a known authority"),
-        Trust.OTHER_NAME: ("tls.other_name", f"get one for {host}, and set it as certificate of the domain"),
-    }
     for fault in tls.faults:
-        code, remedy = remedies[fault]
-        names = f" (it is for {shown(tls.names)})" if fault is Trust.OTHER_NAME and tls.names else ""
-        yield case.error(code, f"the certificate at {where} is {fault.value}{names}", why, remedy)
+        code, what, remedy = _distrust(fault, tls.names, where, host)
+        yield case.error(code, what, why, remedy)
     if tls.days_left is not None and 0 <= tls.days_left < DAYS_LEFT and not tls.faults:
         what = f"the certificate at {where} expires in {tls.days_left} days"
         yield case.warning("tls.expires", what, why, "renew it, and see why that did not happen by itself")
+
+
+def _distrust(fault: Trust, names: tuple[str, ...], where: str, host: str) -> tuple[str, str, str]:
+    """Code, words and remedy for what a client has against a certificate."""
+    match fault:
+        case Trust.EXPIRED:
+            remedy = "renew it; a renewed file is in force at once"
+            return "tls.expired", f"the certificate at {where} has expired", remedy
+        case Trust.NOT_YET:
+            remedy = "see whether the clock of this machine is right (timedatectl), or wait"
+            return "tls.not_yet", f"the certificate at {where} is not valid yet", remedy
+        case Trust.SELF_SIGNED:
+            remedy = "get one of an authority that clients know (certbot, acme.sh)"
+            return "tls.self_signed", f"the certificate at {where} is self-signed", remedy
+        case Trust.OTHER_NAME:
+            its = f" (it is for {shown(names)})" if names else ""
+            remedy = f"get one for {host}, and set it as certificate of the domain"
+            return "tls.other_name", f"the certificate at {where} is for another name{its}", remedy
+    what = f"the certificate at {where} is of an authority that this machine does not know"
+    return "tls.untrusted", what, "put the whole chain into the file, or get one of a known authority"

@@ -81,10 +81,10 @@ def _resolver(case: Case, seen: NameEvidence) -> Iterator[Diagnosis]:
         what = f"the resolver still says that {seen.name} has no MX; its name servers say {shown(truth.values)}"
         yield case.warning("dns.negative_cached", what, why, wait)
         return
-    what = f"the resolver says that the MX of {seen.name} is {shown(seen.mx.values)}; its name servers say "
     yield case.warning(
         "dns.differs",
-        f"{what}{shown(truth.values)}",
+        f"the resolver says that the MX of {seen.name} is {shown(seen.mx.values)}; its name servers "
+        + (f"say {shown(truth.values)}" if truth.values else "know of none"),
         f"{why}; or this network has an answer of its own (split DNS), or the resolver lies",
         f"compare 'dig {seen.name} MX' here and elsewhere; after a change, {wait}",
     )

@@ -217,4 +217,11 @@ def _fixes(found: Findings) -> list[Fix]:
 
 
 def _not_mended(mended: Mended) -> str:
-    return f"{mended.fix.kind.value} of {mended.fix.subject} cannot be mended: {mended.problem}"
+    subject = mended.fix.subject
+    match mended.fix.kind:
+        case FixKind.DNS:
+            return f"the DNS records of {subject} cannot be mended: {mended.problem}"
+        case FixKind.ADDRESSES:
+            return f"the service addresses of {subject} cannot be mended: {mended.problem}"
+        case FixKind.MODE | FixKind.FOLDER:
+            return f"{subject} cannot be mended: {mended.problem}"

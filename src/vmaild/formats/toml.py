@@ -109,8 +109,9 @@ def number(least: int, most: int = (1 << 31) - 1) -> Key:
         if isinstance(value, bool) or not isinstance(value, int):
             raise _wrong_kind(key, value, "a whole number", f"it like {key} = {max(least, 2)}, without quotes")
         if not least <= value <= most:
-            bound = "on" if most > 1 << 16 else f"to {most}"
-            raise FormatError(f"{key} is {value}", f"write a number from {least} {bound}")
+            open_end = most > 1 << 16
+            remedy = f"write a number from {least} on" if open_end else f"write a number from {least} to {most}"
+            raise FormatError(f"{key} {value} is out of range", remedy)
         return value
 
     return Key(read)

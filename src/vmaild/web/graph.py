@@ -17,13 +17,14 @@ _CHARACTERS = 66
 def graph(explained: Mapping[str, Any], _: Callable[[str], str]) -> str:
     """The drawing of an explanation; see admin.answers for its shape."""
     boxes = [
-        (int(step["depth"]), str(step["rule"]), str(step["text"]), "step")
+        (int(step["depth"]), _(str(step["rule"])), _(str(step["text"])), "step")
         for step in explained["steps"]
         if step["rule"] != "target"
     ]
-    boxes += [(0, _("delivered to"), str(target["text"]), "goal") for target in explained["targets"]]
+    boxes += [(0, _("delivered to"), _(str(target["text"])), "goal") for target in explained["targets"]]
     if not explained["targets"]:
-        boxes.append((0, _("answer"), str(explained["answer"]), "end"))
+        code, enhanced, text = str(explained["answer"]).split(" ", 2)
+        boxes.append((0, _("answer"), f"{code} {enhanced} {_(text)}", "end"))
     height = len(boxes) * (_HEIGHT + _GAP) + _GAP
     title = f"{_('Where mail for this address goes')}: {explained['address']}"
     parts = [

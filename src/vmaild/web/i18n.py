@@ -8,6 +8,7 @@ from __future__ import annotations
 import gettext
 import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from io import BytesIO
@@ -18,10 +19,10 @@ from babel.messages.pofile import read_po
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 COOKIE = "vmail_language"
-
-
 GAP = "{}"
-"""In a template, what a refusal is about."""
+"""In a template, what a text is about."""
+COLON, SEMICOLON = "\u00a0: ", "\u202f; "
+"""Between two texts, as French spells them."""
 
 
 def _read(language: str) -> Catalog:
@@ -40,13 +41,23 @@ def translations(language: str) -> gettext.NullTranslations:
     return gettext.GNUTranslations(compiled)
 
 
+@dataclass(frozen=True, slots=True)
+class _Template:
+    """A text with gaps, and what it is in another language."""
+
+    pattern: re.Pattern[str]
+    landmark: str
+    """Its longest piece without a gap: what a text does not contain cannot be this one, which is seen at once."""
+    words: str
+
+
 @cache
 def translator(language: str) -> Callable[[str], str]:
     """What turns an English text into one of that language.
 
-    The desk refuses in English, which the command line and the API show as it is: "there is no domain va.example".
-    Such a text is recognised by its template, "there is no domain {}", which stands in the catalogue; what fills
-    the gaps goes over, translated where it is words itself.
+    All below the web speaks English, which the command line and the API show as it is: refusals, steps, findings,
+    warnings. Such a text is recognised by its template, "there is no domain {}", which stands in the catalogue;
+    what fills the gaps goes over, translated where it is words itself. Texts may be joined by "; " or ": ".
     """
     if language == "en":
         return str
@@ -55,13 +66,17 @@ def translator(language: str) -> Callable[[str], str]:
     def translated(text: str) -> str:
         if text in texts:
             return texts[text]
-        for pattern, words in templates:
-            match = pattern.fullmatch(text)
-            if match:
-                return words.format(*map(filled, match.groups()))
-        place, _, rest = text.partition(": ")
-        told = translated(rest) if rest else ""
-        return text if told == rest else f"{place} : {told}"
+        for each in templates:
+            if each.landmark in text:
+                match = each.pattern.fullmatch(text)
+                if match:
+                    return each.words.format(*map(filled, match.groups()))
+        return joined(text, "; ", SEMICOLON) or joined(text, ": ", COLON) or text
+
+    def joined(text: str, mark: str, words: str) -> str:
+        first, _, rest = text.partition(mark)
+        told = f"{filled(first)}{words}{translated(rest)}" if rest else ""
+        return told if told != f"{first}{words}{rest}" else ""
 
     def filled(value: str) -> str:
         # A login is no text, even where it is spelt like one.
@@ -70,12 +85,19 @@ def translator(language: str) -> Callable[[str], str]:
     return translated
 
 
-def _catalogue(language: str) -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
+def _catalogue(language: str) -> tuple[dict[str, str], list[_Template]]:
     """Texts by their English; and templates with what they are in that language, the most telling first."""
-    texts = {str(message.id): str(message.string) for message in _read(language) if message.id}
-    templates = sorted((text for text in texts if GAP in text), key=lambda text: len(text.replace(GAP, "")))
-    patterns = [re.compile(re.escape(text).replace(re.escape(GAP), "(.+)"), re.DOTALL) for text in templates]
-    return texts, [(each, texts[text]) for each, text in zip(patterns, templates, strict=True)][::-1]
+    texts = {str(message.id): str(message.string) for message in _read(language) if isinstance(message.id, str)}
+    del texts[""]
+    known = sorted(
+        (text for text in texts if GAP in text), key=lambda text: len(text.replace(GAP, "")), reverse=True
+    )
+    return texts, [_template(text, texts[text]) for text in known]
+
+
+def _template(text: str, words: str) -> _Template:
+    pattern = re.compile(re.escape(text).replace(re.escape(GAP), "(.+)"), re.DOTALL)
+    return _Template(pattern, max(text.split(GAP), key=len), words)
 
 
 def chosen(cookie: str | None, accepted: str) -> str:

@@ -110,7 +110,7 @@ def test_a_size_may_be_a_number() -> None:
         ("disabled = 1979-05-27", 1, "disabled is a date or time, not true or false"),
         ("max_users = true", 1, "max_users is the value true, not a whole number"),
         ("max_users = 2.5", 1, "max_users is the number 2.5"),
-        ("max_users = -1", 1, "max_users is -1; write a number from 0 on"),
+        ("max_users = -1", 1, "max_users -1 is out of range; write a number from 0 on"),
         ("quota = 0x" + "f" * 9999, 1, "quota is too long a number"),
         ("quota = 1.5", 1, 'quota is the number 1.5, not a size; write it like quota = "100M"'),
         ('certificate = "va.pem"', 1, "'va.pem' is not an absolute path"),

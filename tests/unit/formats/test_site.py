@@ -109,8 +109,8 @@ def test_every_key() -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        ("[pop3]\n\nworkers = 0", 3, "workers is 0; write a number from 1 on"),
-        ("[lmtp]\nworkers = 1\n[pop3]\nworkers = 0", 4, "workers is 0"),
+        ("[pop3]\n\nworkers = 0", 3, "workers 0 is out of range; write a number from 1 on"),
+        ("[lmtp]\nworkers = 1\n[pop3]\nworkers = 0", 4, "workers 0 is out of range"),
         ("pop3.workers = '2'", 1, "workers is the text '2', not a whole number"),
         ("pop3 = { workers = '2' }", 1, "workers is the text '2'"),
         ("pop3 = '*:110'", 1, "pop3 is not a table; write [pop3] on a line of its own"),
@@ -127,12 +127,16 @@ def test_every_key() -> None:
         (
             "[pop3]\nmax_connections_per_address = -1",
             2,
-            "max_connections_per_address is -1; write a number from 0",
+            "max_connections_per_address -1 is out of range; write a number from 0",
         ),
         ("[pop3]\ncertificate = 'x.pem'", 2, "'x.pem' is not an absolute path"),
         ("[pop3]\nproxies = ['lb.example']", 2, "proxies: 'lb.example' is neither an IP address nor a network"),
-        ("[auth]\nhalf_life = 0", 2, "half_life is 0; write a number from 1 on"),
-        ("[auth]\nmax_failures_per_account = 0", 2, "max_failures_per_account is 0; write a number from 1 on"),
+        ("[auth]\nhalf_life = 0", 2, "half_life 0 is out of range; write a number from 1 on"),
+        (
+            "[auth]\nmax_failures_per_account = 0",
+            2,
+            "max_failures_per_account 0 is out of range; write a number from 1 on",
+        ),
         ("[auth]\ntrusted = ['10.0.0.1/8']", 2, "write 10.0.0.0/8, or the address alone"),
         ("[pop3\n", 1, "Expected ']'"),
     ],

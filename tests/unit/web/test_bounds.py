@@ -53,7 +53,7 @@ def test_errors_are_pages_in_the_language_of_who_sees_them(browser: Browser) -> 
     browser.get("/login")
     broken = {"content-type": "multipart/form-data; boundary=a"}
     for answer, status, words in (
-        (browser.get("/nothing", headers=FRENCH), 404, "n&#39;existe pas"),
+        (browser.get("/nothing", headers=FRENCH), 404, "n’existe pas"),
         (browser.send("PUT", "/login", headers=FRENCH), 405, "ne peut pas être demandée ainsi"),
         (browser.send("POST", "/login", content=b"x", headers=FRENCH | broken), 400, "incompréhensible"),
     ):
