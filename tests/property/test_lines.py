@@ -13,7 +13,7 @@ from vmaild.formats.parsed import Parsed
 from vmaild.formats.passwd import parse_passwd
 from vmaild.formats.shadow import parse_shadow
 from vmaild.store import lines as room
-from vmaild.store.lines import PASSWD, SHADOW, LineFormat, Lines, read_lines
+from vmaild.store.lines import PASSWD, SHADOW, LineFormat, Lines, apart, read_lines
 
 LOGINS = st.builds(lambda letter, number: f"{letter}{number}", st.sampled_from("abAéB"), st.integers(0, 99))
 GOOD = {
@@ -71,6 +71,7 @@ def test_in_pieces_as_in_the_whole(kind: str, size: int, monkeypatch: pytest.Mon
             before, earlier = found, text
             found = read_lines(FORMS[kind][0], text, "/file", before[0])
             agrees(kind, found, text)
+            assert apart(before[0], found[0]) == {*before[0]} ^ {*found[0]}
             if isinstance(before[0], Lines) and isinstance(found[0], Lines):
                 assert read_lines(FORMS[kind][0], earlier, "/file", found[0])[0] is found[0]
 

@@ -22,7 +22,9 @@ from vmaild.admin.entrance import Entrance
 from vmaild.admin.gate import Gate
 from vmaild.admin.imports import Imports
 from vmaild.admin.overview import Survey, overview
+from vmaild.admin.plan import Plan
 from vmaild.admin.refusal import Code, Misused, Refused, not_now
+from vmaild.admin.reroute import takes_mail
 from vmaild.admin.token_rights import RIGHTS
 from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import Actor
@@ -48,6 +50,13 @@ _STATUS = {
     Code.UNAVAILABLE: 503,
 }
 """As RFC 9110 section 15.5 has them, and RFC 6585; of all others 409."""
+
+_HELD: Mapping[str, Callable[[Plan], bool]] = {
+    "rerouting": lambda plan: bool(plan.rerouted or plan.warnings),
+    "taking": lambda plan: bool(takes_mail(plan) or plan.warnings),
+}
+"""Of which changes somebody wants to see first what they do, by the word in `hold`: those that send any mail
+elsewhere, or only those that take it from where it came before; and those with a warning."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +139,8 @@ class Desk:
         if request.verb.startswith("session."):
             return self._session(request, actor, session)
         door = self._door(actor)
+        held = _HELD.get(str(request.values.get("hold", "")))
+        door = door.holding(held) if held else door
         if request.verb.partition(".")[0] == "factor":
             return self._entrance.factor(door, session, request.verb, request.values)
         if request.verb.startswith("import."):

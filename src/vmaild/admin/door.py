@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 
 from vmaild.address import Address, AddressError
@@ -93,6 +94,16 @@ class Door:
         self.messages: MessageStore = MaildirStore(layout.spool)
         self._lock_wait = lock_wait
         self._store = store
+        self._held: Callable[[Plan], bool] = _never
+
+    def holding(self, held: Callable[[Plan], bool]) -> Door:
+        """The same door, but a plan of which `held` is true is returned as after a dry run, for people to look at.
+
+        What is looked at is what would have been done, with the lock in hand: nobody can come in between.
+        """
+        door = copy(self)
+        door._held = held
+        return door
 
     def view(self) -> View:
         """What is on disk now."""
@@ -127,7 +138,7 @@ class Door:
                 plan = self._plan(view, change)
                 if found and view.domain(change.domain).name != name:
                     raise Refused(f"{change.domain} was given to another domain just now", "run it again")
-                return self._carried_out(plan, change) if plan.changes else plan
+                return self._carried_out(plan, change) if plan.changes and not self._held(plan) else plan
 
     def _permit_change(self, view: View, change: Change) -> None:
         if change.owner is None or not self._owns(view, change.action, change.owner):
@@ -227,6 +238,10 @@ class Door:
                         Code.BUSY,
                     ) from timeout
             yield
+
+
+def _never(_plan: Plan) -> bool:
+    return False
 
 
 def _locks(change: Change, name: str) -> list[str]:

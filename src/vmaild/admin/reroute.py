@@ -9,32 +9,38 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 
 from vmaild.address import Address, display_domain, fold
-from vmaild.admin.plan import Rerouted
-from vmaild.admin.refusal import Refused
+from vmaild.admin.plan import Plan, Rerouted
 from vmaild.admin.view import View
-from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed
+from vmaild.core.directory import Directory, Domain, LookupFailed
 from vmaild.core.permissions import Action, allowed
 from vmaild.core.routing import Accepted, NotLocal, Rejected, Route, Undecided, route
+from vmaild.store.directory import logins_apart
 
 ANY = "any-other-address"
 """A name that nobody has; shown as `*`."""
 
+_REFUSED, _ELSEWHERE = "refused: ", "not a domain of this server"
 _LINE = re.compile(r"(?<=\w):[0-9]+(?=: )")
-_INCLUDE = re.compile(r":include:\s*([^\s\",]+)", re.IGNORECASE)
 
 
 def rerouted(before: View, after: View, domain: str) -> tuple[Rerouted, ...]:
     """Every address whose destination differs, for a change of the domain of that (canonical) name."""
+    if _only_of_accounts_that_stay(before, after, domain):
+        return ()
     found = []
     for address in sorted(_candidates(before, after, domain), key=lambda each: (each.domain, each.local_part)):
         was, will = destination(before.visible, address), destination(after.visible, address)
         if was != will:
             found.append(Rerouted(_shown(str(address)), _shown(was), _shown(will)))
     return tuple(found)
+
+
+def takes_mail(plan: Plan) -> bool:
+    """Whether a change sends any mail elsewhere that came somewhere before."""
+    return any(not each.before.startswith((_REFUSED, _ELSEWHERE)) for each in plan.rerouted)
 
 
 def destination(directory: Directory, address: Address) -> str:
@@ -48,9 +54,9 @@ def in_words(decided: Route) -> str:
         case Accepted(targets):
             return ", ".join(map(str, targets))
         case Rejected(reason):
-            return f"refused: {reason.text}"
+            return f"{_REFUSED}{reason.text}"
         case NotLocal():
-            return "not a domain of this server"
+            return _ELSEWHERE
         case Undecided(_, problem):
             # A line that only moved is no news; 'vmail explain' tells its number.
             return f"waits: {_LINE.sub('', problem)}"
@@ -66,6 +72,16 @@ def _other_names(domain: Domain | None) -> set[str]:
     if domain is None:
         return set()
     return set(domain.full_names).union(*(alias_file.entries.keys() for alias_file in domain.alias_files))
+
+
+def _only_of_accounts_that_stay(before: View, after: View, name: str) -> bool:
+    """Whether a change is one of passwords, quotas and the like, which decide nothing of where mail goes."""
+    if not after.files.overlay.keys() <= {before.passwd_path(name), before.shadow_path(name)}:
+        return False
+    was, will = _found(before, name), _found(after, name)
+    if was is None or will is None or was.full_names != will.full_names:
+        return False
+    return not logins_apart(was, will)
 
 
 def _candidates(before: View, after: View, name: str) -> set[Address]:
@@ -93,8 +109,7 @@ def _moved(was: Domain | None, will: Domain | None) -> set[str]:
     """
     if was is None or will is None or was.definition.disabled != will.definition.disabled:
         return set().union(*(names_of(domain) for domain in (was, will) if domain is not None))
-    others = _other_names(was) | _other_names(will)
-    return others | (was.accounts.keys() ^ will.accounts.keys())
+    return _other_names(was) | _other_names(will) | logins_apart(was, will)
 
 
 def _at_home(before: View, after: View, name: str) -> set[str]:
@@ -121,8 +136,8 @@ def _hosts(domain: Domain | None) -> set[str]:
 
 def _related(view: View, names: set[str]) -> set[str]:
     """Other domains whose mail may go by way of these, straight or through yet others."""
-    texts = {
-        definition: "\n".join(_texts(view, definition)).casefold()
+    mentioned = {
+        definition: view.mentioned(definition)
         for definition in view.definitions()
         if definition.name not in names and allowed(view.actor, Action.SEE, definition)
     }
@@ -131,31 +146,11 @@ def _related(view: View, names: set[str]) -> set[str]:
     while wanted:
         spellings = {spelling.casefold() for name in wanted for spelling in (name, display_domain(name))}
         wanted = set()
-        for definition, text in texts.items():
-            if definition.name not in related and any(spelling in text for spelling in spellings):
+        for definition, written in mentioned.items():
+            if definition.name not in related and not spellings.isdisjoint(written):
                 related.add(definition.name)
                 wanted |= {definition.name, *definition.aliases}
     return related
-
-
-def _texts(view: View, definition: DomainDefinition) -> Iterator[str]:
-    """All that decides where the mail of a domain goes, as it is written."""
-    paths = [
-        view.definition_path(definition.name),
-        view.aliases_path(definition.name),
-        *map(view.layout.path, definition.alias_files),
-    ]
-    for path in paths:
-        text = _text(view, path)
-        yield text
-        for include in _INCLUDE.finditer(text):
-            yield _text(view, view.layout.path(include[1]))
-
-
-def _text(view: View, path: str) -> str:
-    with suppress(Refused):
-        return view.text(path) or ""
-    return ""
 
 
 def _shown(text: str) -> str:

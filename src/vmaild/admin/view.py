@@ -6,7 +6,7 @@ questions as "before".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import suppress
 from functools import cached_property
 
@@ -57,6 +57,7 @@ class View:
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
         """For answers to the actor: the domains of others look like any outside domain."""
         self._definitions: list[DomainDefinition] | None = None
+        self._texts: dict[str, str | None] = {}
 
     def with_edits(self, edits: tuple[FileEdit, ...]) -> View:
         """What would be on disk after these edits."""
@@ -134,13 +135,19 @@ class View:
                 if definition is not None:
                     yield definition
 
+    def mentioned(self, definition: DomainDefinition) -> Set[str]:
+        """The names, casefolded, of domains to which one may lead."""
+        return self._store.mentioned(definition)
+
     def text(self, path: str) -> str | None:
         """The text of a file, with what is no UTF-8 as surrogates; None: there is none. Raises Refused."""
-        try:
-            found = self.files.read(path)
-        except ReadFailed as failure:
-            raise Refused(str(failure), "run it as root, or as a user who has access") from failure
-        return None if found is None else found[0]
+        if path not in self._texts:
+            try:
+                found = self.files.read(path)
+            except ReadFailed as failure:
+                raise Refused(str(failure), "run it as root, or as a user who has access") from failure
+            self._texts[path] = None if found is None else found[0]
+        return self._texts[path]
 
     def edit(self, path: str, text: str | None, *, instead: str = "", passwd: bool = False) -> list[FileEdit]:
         """The edit that gives a file this text, or removes it (None); none where nothing would change."""

@@ -14,7 +14,7 @@ import os
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, KeysView, Mapping
+from collections.abc import Callable, Iterator, KeysView, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -41,7 +41,8 @@ from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell
 from vmaild.store.homes import Homes
 from vmaild.store.layout import Layout
 from vmaild.store.learnt import Learnt
-from vmaild.store.lines import PASSWD, SHADOW, read_lines
+from vmaild.store.lines import PASSWD, SHADOW, apart, read_lines
+from vmaild.store.mentions import Mentions
 from vmaild.store.roster import Roster
 from vmaild.store.secret import srs_secret
 
@@ -102,6 +103,10 @@ class DirectoryStore(Passwords, Protocol):
         """The shadow entries of a domain by folded login. Raises LookupFailed."""
         ...
 
+    def mentioned(self, definition: DomainDefinition) -> Set[str]:
+        """The names, casefolded, of domains to which aliases or fallback of a domain may lead; see Mentions."""
+        ...
+
     def stem(self, domain: str) -> str:
         """How the files of a domain spell its name."""
         ...
@@ -143,6 +148,16 @@ class _Accounts(Mapping[str, Account]):
     def keys(self) -> KeysView[str]:
         return self._accounts.keys()
 
+    def apart(self, other: _Accounts) -> Set[str]:
+        return apart(self._accounts, other._accounts)
+
+
+def logins_apart(one: Domain, other: Domain) -> Set[str]:
+    """The folded logins that are accounts of only one of two states of a domain."""
+    if isinstance(one.accounts, _Accounts) and isinstance(other.accounts, _Accounts):
+        return one.accounts.apart(other.accounts)
+    return one.accounts.keys() ^ other.accounts.keys()
+
 
 class FileDirectory:
     """DirectoryStore on the plain files of a layout. For one thread."""
@@ -175,6 +190,7 @@ class FileDirectory:
         self._held = 0
         self._vanished: dict[str, float] = {}
         self._rosters: OrderedDict[str, Roster] = OrderedDict()
+        self._mentions = Mentions(layout, self._files)
 
     # -- the questions
 
@@ -267,6 +283,10 @@ class FileDirectory:
         if len(self._rosters) > _ROSTERS:
             self._rosters.popitem(last=False)
         return roster
+
+    def mentioned(self, definition: DomainDefinition) -> Set[str]:
+        """See DirectoryStore."""
+        return self._mentions.of(definition, self._layout.aliases(self._definitions.stem(definition.name)))
 
     def stem(self, domain: str) -> str:
         """See DirectoryStore."""

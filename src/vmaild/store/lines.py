@@ -9,7 +9,7 @@ numbers of lines included, is what a reading of the whole gives.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Generic, TypeVar
@@ -152,7 +152,20 @@ def read_lines(
     return Lines(form, path, pieces, places, findings), findings
 
 
+def apart(one: Mapping[str, E], other: Mapping[str, E]) -> Set[str]:
+    """The logins that only one of two files has; of two states of one file, what they share is not looked at."""
+    if isinstance(one, Lines) and isinstance(other, Lines):
+        shared = {*one.pieces} & {*other.pieces}
+        return _logins_but(one, shared) ^ _logins_but(other, shared)
+    return one.keys() ^ other.keys()
+
+
 # -- parts
+
+
+def _logins_but(lines: Lines[E], shared: Set[Piece]) -> set[str]:
+    """The logins of the other pieces."""
+    return {login for piece in lines.pieces if piece not in shared for login in piece.logins}
 
 
 def _common_head(old: Sequence[Piece], text: str) -> int:

@@ -1,14 +1,14 @@
 """The accounts of a domain as people look through them: in order of their logins or their names, and searched.
 
 An order of 100,000 names takes its time to make, so it is made of what it was before: after an edit only the
-pieces of the file that have changed are read again.
+pieces of the file that have changed are read again, and who is not in them stays in place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 from vmaild.core.directory import Account
 from vmaild.formats.passwd import plain_names
@@ -16,6 +16,8 @@ from vmaild.store.lines import Lines, Piece
 
 _Texts = Mapping[str, str]
 """What is searched of an account, by folded login: the full name in lower case, and the login behind it."""
+_FEW = 500
+"""Changes of an order up to which they are put in one by one."""
 
 
 class Roster:
@@ -24,71 +26,80 @@ class Roster:
     def __init__(self, accounts: Mapping[str, Account], before: Roster | None = None) -> None:
         """`before`: of an earlier state of the same file."""
         self.accounts = accounts
-        self._before = _Before.of(before) if before else _NOTHING
         self._pieces: Mapping[Piece, _Texts] = {}
-        self._texts: dict[str, str] = {}
-        if isinstance(accounts, Lines):
-            known = self._before.pieces
-            self._pieces = {each: known.get(each) or _texts_of(accounts, each) for each in accounts.pieces}
-            for texts in self._pieces.values():
-                self._texts.update(texts)
-        else:
+        self._orders: dict[bool, _Order] = {}
+        """Those that somebody has asked for, by whether they go by the name."""
+        if not isinstance(accounts, Lines):
             self._texts = {key: _text(key, account.full_name) for key, account in accounts.items()}
+            return
+        known = before._pieces if before else {}
+        self._pieces = {each: known.get(each) or _texts_of(accounts, each) for each in accounts.pieces}
+        if before is not None and known:
+            self._take_over(before)
+        else:
+            self._texts = _merged(self._pieces.values())
 
     def found(self, query: str, *, by_name: bool = False, descending: bool = False) -> Sequence[str]:
         """Those in whose login or full name a text stands, whatever its case; empty: all."""
-        ordered = self._by_name if by_name else self._by_login
+        if by_name not in self._orders:
+            self._orders[by_name] = _order(self._texts, self._texts, by_name=by_name)
+        ordered = self._orders[by_name]
         wanted = query.lower()
         found = ordered.logins
         if wanted:
             found = [key for key, text in zip(found, ordered.texts, strict=True) if wanted in text]
         return found[::-1] if descending else found
 
-    @cached_property
-    def _by_login(self) -> _Order:
-        logins = self._as_before(self._before.by_login)
-        logins.sort()
-        return self._order(logins)
-
-    @cached_property
-    def _by_name(self) -> _Order:
-        logins = self._as_before(self._before.by_name)
-        logins.sort(key=self._texts.__getitem__)
-        return self._order(logins)
-
-    def _order(self, logins: Sequence[str]) -> _Order:
-        return _Order(logins, list(map(self._texts.__getitem__, logins)))
-
-    def _as_before(self, before: _Order) -> list[str]:
-        """All, in nearly the right order, which list.sort puts right in no time."""
-        texts, kept = self._texts, set(before.logins)
-        return [*(key for key in before.logins if key in texts), *(key for key in texts if key not in kept)]
+    def _take_over(self, before: Roster) -> None:
+        """Make texts and orders of what they were."""
+        gone = _merged(texts for piece, texts in before._pieces.items() if piece not in self._pieces)
+        come = _merged(texts for piece, texts in self._pieces.items() if piece not in before._pieces)
+        left = {key: text for key, text in gone.items() if come.get(key) != text}
+        new = {key: text for key, text in come.items() if gone.get(key) != text}
+        self._texts = dict(before._texts)
+        for key in left:
+            del self._texts[key]
+        self._texts |= new
+        for by_name, order in before._orders.copy().items():
+            if len(left) + len(new) <= _FEW:
+                self._orders[by_name] = order.changed(left, new, by_name=by_name)
+            else:
+                # In nearly the right order, which list.sort puts right in no time.
+                kept = [key for key in order.logins if key in self._texts and key not in new]
+                self._orders[by_name] = _order(self._texts, [*kept, *new], by_name=by_name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Order:
     """Logins in an order, and what is searched of each."""
 
-    logins: Sequence[str] = ()
-    texts: Sequence[str] = ()
+    logins: Sequence[str]
+    texts: Sequence[str]
+
+    def changed(self, left: _Texts, new: _Texts, *, by_name: bool) -> _Order:
+        """The order without some, then with others."""
+        logins, texts = [*self.logins], [*self.texts]
+        keys = texts if by_name else logins
+        for login, text in left.items():
+            place = bisect_left(keys, text if by_name else login)
+            del logins[place], texts[place]
+        for login, text in new.items():
+            place = bisect_left(keys, text if by_name else login)
+            logins.insert(place, login)
+            texts.insert(place, text)
+        return _Order(logins, texts)
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What a roster takes over from an earlier one; not the whole, or none would ever be forgotten."""
-
-    pieces: Mapping[Piece, _Texts]
-    by_login: _Order
-    by_name: _Order
-
-    @classmethod
-    def of(cls, roster: Roster) -> _Before:
-        made = vars(roster)  # what nobody has asked for is not made now
-        earlier = roster._before
-        return cls(roster._pieces, made.get("_by_login", earlier.by_login), made.get("_by_name", earlier.by_name))
+def _order(texts: _Texts, logins: Iterable[str], *, by_name: bool) -> _Order:
+    ordered = sorted(logins, key=texts.__getitem__ if by_name else None)
+    return _Order(ordered, [*map(texts.__getitem__, ordered)])
 
 
-_NOTHING = _Before({}, _Order(), _Order())
+def _merged(parts: Iterable[_Texts]) -> dict[str, str]:
+    merged: dict[str, str] = {}
+    for part in parts:
+        merged.update(part)
+    return merged
 
 
 def _texts_of(accounts: Lines[Account], piece: Piece) -> _Texts:

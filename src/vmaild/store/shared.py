@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 
 from vmaild.address import Address
 from vmaild.core.directory import Domain, DomainDefinition, ShadowEntry
@@ -79,6 +79,11 @@ class SharedDirectory:
         """The accounts of a domain, to be looked through."""
         with self._lock:
             return self._directory.roster(domain)
+
+    def mentioned(self, definition: DomainDefinition) -> Set[str]:
+        """The domains to which one may lead."""
+        with self._lock:
+            return self._directory.mentioned(definition)
 
     def stem(self, domain: str) -> str:
         """How the files of a domain spell its name."""

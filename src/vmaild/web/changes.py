@@ -42,24 +42,25 @@ async def change(
             await confirm(visit, fields)
         except Refusal as refusal:
             problem = visit._(refusal.problem)
-    if not confirmed or problem:
+    if confirmed and not problem:
+        plan = await visit.ask(verb, **values)
+    elif dangerous or shown:
         plan = await visit.ask(verb, **values, dry_run=True)
-        if not plan["changed"] and not plan["warnings"]:
-            return visit.go(back, visit._("Nothing to change."))
-        if dangerous or shown or (plan["rerouted"] and not new) or plan["warnings"] or problem:
-            return visit.page(
-                "confirm.html",
-                plan=plan,
-                fields={name: value for name, value in fields.items() if name not in _ONCE},
-                back=back,
-                dangerous=dangerous,
-                factor=dangerous and (await visit.ask("factor"))["on"],
-                problem=problem,
-            )
-    plan = await visit.ask(verb, **values)
-    if not plan["changed"]:
+    else:
+        plan = await visit.ask(verb, **values, hold="taking" if new else "rerouting")
+    if not plan["changed"] and (confirmed or not plan["warnings"]):
         return visit.go(back, visit._("Nothing to change."))
-    return visit.go(back, told(visit, plan))
+    if plan["carried_out"] or (confirmed and not problem):
+        return visit.go(back, told(visit, plan))
+    return visit.page(
+        "confirm.html",
+        plan=plan,
+        fields={name: value for name, value in fields.items() if name not in _ONCE},
+        back=back,
+        dangerous=dangerous,
+        factor=dangerous and (await visit.ask("factor"))["on"],
+        problem=problem,
+    )
 
 
 def told(visit: Visit, plan: dict[str, Any]) -> str:
