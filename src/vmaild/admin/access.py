@@ -30,5 +30,13 @@ def end_access(door: Door, principal: str) -> None:
         raise _too_late("done, but sessions and tokens are left", error) from error
 
 
+def tokens_of(door: Door, principal: str) -> int:
+    """How many tokens an account has. Raises Refused."""
+    try:
+        return len(Sessions(door.layout).tokens(principal))
+    except StateUnusable as error:
+        raise Refused(str(error), "see to that file, then run it again") from error
+
+
 def _too_late(what: str, error: StateUnusable) -> Refused:
     return Refused(f"{what}: {error}", "mend the database, then do it again")

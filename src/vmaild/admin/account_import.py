@@ -99,6 +99,8 @@ def _look(
         warnings = [] if row.password else ["nobody can log in: there is no password"]
         if any(of_account(door.messages, view, domain.name, address.local_part, Mail.ARCHIVE)):
             warnings.append("there is mail or a home of a former account: it is archived first")
+        if any(address.key in each.entries for each in domain.alias_files):
+            warnings.append("there is an alias of that name: mail goes where that says")
         return Looked(row, address, warning="; ".join(warnings))
     except Refused as refusal:
         return Looked(row, address, refusal.problem, refusal.remedy)

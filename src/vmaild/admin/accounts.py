@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from vmaild.address import Address
-from vmaild.admin.access import end_access, end_sessions
+from vmaild.admin.access import end_access, end_sessions, tokens_of
 from vmaild.admin.coadministrators import domains_of
 from vmaild.admin.door import Change, Door, Draft
 from vmaild.admin.leftovers import factor_of, of_account
@@ -25,7 +25,14 @@ from vmaild.core.directory import Account, Domain, ShadowEntry
 from vmaild.core.permissions import Action, outranks
 from vmaild.core.routing import Accepted, ToMailbox, route
 from vmaild.formats.domain import parse_size
-from vmaild.formats.passwd import parse_count, parse_sub_folders, valid_login, with_account, without_account
+from vmaild.formats.passwd import (
+    parse_count,
+    parse_sub_folders,
+    unfit_login,
+    valid_login,
+    with_account,
+    without_account,
+)
 from vmaild.formats.shadow import with_entry, without_entry
 from vmaild.formats.size import render_size
 from vmaild.store.messages import Mailbox
@@ -94,11 +101,16 @@ def add_user(
 
 
 def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run: bool = False) -> Plan:
-    """Change full name, quota, or whether the account may log in. Raises Refused."""
+    """Change full name, quota, or whether the account may log in. Raises Refused.
+
+    Who is suspended is signed out everywhere, and the tokens of the account are gone for good.
+    """
+    principals: set[str] = set()
 
     def draft(view: View) -> Draft:
         domain = view.domain(address.domain)
         account = account_of(domain, address)
+        principals.add(f"{account.login}@{domain.name}")
         see_rank(view, domain, address)
         changed = account
         if settings.full_name is not None:
@@ -117,11 +129,21 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
         if changed != account:
             passwd = view.passwd_path(domain.name)
             steps += view.edit(passwd, with_account(view.text(passwd) or "", changed), passwd=True)
+        warnings = []
         if settings.locked is not None:
-            steps += _lock(view, domain, account.login, settings.locked)
-        return Draft(f"change account {account.login}@{domain.name}", steps)
+            locking = _lock(view, domain, account.login, settings.locked)
+            steps += locking
+            tokens = tokens_of(door, f"{account.login}@{domain.name}") if locking and settings.locked else 0
+            warnings = (
+                [f"{account.login}@{domain.name} has {tokens} tokens for scripts, which end"] if tokens else []
+            )
+        return Draft(f"change account {account.login}@{domain.name}", steps, warnings)
 
-    return door.change(_change("user set", address, draft), dry_run=dry_run)
+    plan = door.change(_change("user set", address, draft), dry_run=dry_run)
+    if plan.carried_out and settings.locked:
+        for principal in principals:
+            end_access(door, principal)
+    return plan
 
 
 def set_password(door: Door, address: Address, *, password: bytes, dry_run: bool = False) -> Plan:
@@ -215,7 +237,7 @@ def _login_or_leftover(door: Door, view: View, domain: Domain, address: Address)
 
 def check_new(domain: Domain, address: Address) -> None:
     """See that an account of that login may come to be. Raises Refused."""
-    problem = valid_login(address.local_part)
+    problem = valid_login(address.local_part) or unfit_login(address.local_part)
     if problem is not None:
         raise Misused(problem, "choose one of letters, digits, '.', '-' and '_'")
     there = domain.accounts.get(address.key)

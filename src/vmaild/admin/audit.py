@@ -11,6 +11,8 @@ from vmaild.admin.refusal import Code, Refused
 from vmaild.store.state import AuditLog, AuditRecord, StateUnusable
 
 PAGE = 50
+_MOST = 2**62
+"""More than a database can hold, and as much as it can count to."""
 
 
 def changes(door: Door, domain: str | None, page: int = 1, size: int = PAGE) -> list[dict[str, str]]:
@@ -22,7 +24,8 @@ def changes(door: Door, domain: str | None, page: int = 1, size: int = PAGE) -> 
             "only a site administrator sees the changes of all domains", "name a domain", Code.NOT_PERMITTED
         )
     with state_refusals():
-        found = AuditLog(door.layout).records(size, domain=domain, skip=(max(page, 1) - 1) * size)
+        skip = min((max(page, 1) - 1) * size, _MOST)
+        found = AuditLog(door.layout).records(size, domain=domain, skip=skip)
     return [asdict(record) for record in reversed(found)]
 
 

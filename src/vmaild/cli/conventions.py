@@ -175,4 +175,5 @@ def _fail_usage(error: Exception, arguments: Sequence[str]) -> NoReturn:
         print(context.get_help())
         sys.exit(MISUSED)
     message = " ".join(str(getattr(error, "format_message", error.__str__)()).split()).rstrip(".")
+    message = message.replace("Value error, ", "")  # how newer versions of Typer begin what is wrong
     _fail(Misused(message[:1].lower() + message[1:], f"see '{command} --help'"), arguments)

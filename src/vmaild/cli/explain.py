@@ -112,7 +112,7 @@ def _print_way(domain: str, way: Way) -> None:
 
 def _for_mail_program(settings: ClientSettings) -> str:
     """A text to be pasted into a letter."""
-    lines = [f"Mail account {settings.address}"]
+    lines, short = [f"Mail account {settings.address}"], settings.short_login
     for title, connection in (("Incoming mail (POP3)", settings.pop3), ("Outgoing mail (SMTP)", settings.smtp)):
         if connection is None:
             continue
@@ -121,7 +121,8 @@ def _for_mail_program(settings: ClientSettings) -> str:
             f"    Server:   {settings.host}",
             f"    Port:     {connection.port}",
             f"    Security: {connection.security.value}",
-            f"    Login:    {settings.login}",
+            f"    Login:    {settings.login}"
+            + (f", or just {short}" if short and connection is settings.pop3 else ""),
         ]
     if settings.pop3 is None:
         lines.append("  No POP3 server takes a password from elsewhere: see [pop3] certificate.")

@@ -66,10 +66,11 @@ def _welcome(door: Door, site: Site, root: str | None) -> str:
 
 def _places(door: Door, site: Site, owners: dict[str, str]) -> Iterator[tuple[str, str, str]]:
     """What is served, for whom, and where."""
-    for listen in site.pop3.listen:
+    served = [("POP3", listen) for listen in site.pop3.listen]
+    for speech, listen in [*served, *(("POP3S", listen) for listen in site.pop3.tls_listen)]:
         domain = owners.get(listen.host)
         yield (
-            "POP3",
+            speech,
             domain or "every domain",
             f"{listen}" + ("" if domain else "   with logins like bob@va.toto.fr"),
         )

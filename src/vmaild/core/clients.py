@@ -35,6 +35,8 @@ class ClientSettings:
     host: str
     login: str
     """With its domain: so it is right at an address that domains share, too."""
+    short_login: str
+    """What is enough where the domain has an address of its own; empty: it has none."""
     pop3: Connection | None
     """None: no POP3 server is set up that takes its password."""
     nearby: Connection | None
@@ -53,7 +55,8 @@ def client_settings(definition: DomainDefinition, site: Site, login: str) -> Cli
     pop3 = _pop3(definition, site)
     plain = _port(site.pop3.listen, 110, definition.addresses)
     nearby = pop3 or (Connection(plain, Security.NONE) if plain else None)
-    return ClientSettings(address, mail_host_of(definition), address, pop3, nearby, smtp)
+    short = login if definition.addresses else ""
+    return ClientSettings(address, mail_host_of(definition), address, short, pop3, nearby, smtp)
 
 
 def _pop3(definition: DomainDefinition, site: Site) -> Connection | None:

@@ -48,6 +48,8 @@ _LARGE_SIZE = re.compile(r"quota=[0-9]{7}")
 _WORDS = ("quota", "quota_messages", "folders")
 _WORD = {name: re.compile(rf"(?<=[,\s]){name}=([^,\s]*)", re.IGNORECASE) for name in _WORDS}
 _UNWRITABLE = re.compile(r"[,:&]")
+_UNFIT = frozenset('|\\"()<>,;[]!')
+"""Of a new login; the last one is a path of UUCP to Sendmail."""
 _SHORTEST_HASH = 13
 """Characters of a password of the classic DES crypt(3)."""
 _OTHER = 4
@@ -154,6 +156,22 @@ def valid_login(login: str) -> str | None:
         if bad is not None:
             problem = f"contains '{bad}'"
     return f"login {quoted(login)} {problem}" if problem else None
+
+
+def unfit_login(login: str) -> str | None:
+    r"""Why a valid login should not be given to a new account, or None. One that is there already works.
+
+    Alias files take `|login` for a command and `\login`, quotes and commas for something else, too; mail programs
+    accept no address with what RFC 5321 section 4.1.2 allows in quotes only; names with a dot in front are ours.
+    """
+    bad = next((character for character in login if character in _UNFIT), None)
+    if bad is not None:
+        return (
+            f"login {quoted(login)} contains '{bad}', which alias files and mail programs take for something else"
+        )
+    if login.startswith(".") or login.endswith(".") or ".." in login:
+        return f"login {quoted(login)} has a dot at an end, or two together, which mail addresses have not"
+    return None
 
 
 def _key(line: str) -> str | None:

@@ -25,10 +25,10 @@ FILES
 
 /etc/vmail/domains/DOMAIN.toml, /etc/vmail/passwd.DOMAIN, /etc/vmail/shadow.DOMAIN, /var/spool/vmail/DOMAIN/LOGIN
 
-See Also
---------
+SEE ALSO
+
 vmail(1), vdeliver(8), vmail.toml(5), inetd(8), tcpd(8)
-"""  # noqa: D400, D415  the form of a manual page
+"""  # noqa: D400, D405, D407, D412, D415  the form of a manual page
 
 from __future__ import annotations
 

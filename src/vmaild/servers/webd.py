@@ -23,6 +23,7 @@ from vmaild.servers.worker import Post
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.rights import give_up_root
+from vmaild.store.secret import form_secret
 from vmaild.web.app import create_app
 from vmaild.web.desk import Answered
 
@@ -79,6 +80,7 @@ class Keeper:
 
 def run(post: Post) -> None:
     """Fork: here the keeper goes on, who may read and write; the child serves the web as the mail user."""
+    key = form_secret(post.layout)
     ours, theirs = socket.socketpair()
     web = os.fork()
     if web == 0:
@@ -89,7 +91,7 @@ def run(post: Post) -> None:
             os.umask(0o077)
             listeners = [door.listener for door in post.doors]
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                runner.run(serve_web(post.layout, post.site, listeners, theirs, post.lifeline, post.ready))
+                runner.run(serve_web(post.layout, post.site, listeners, theirs, post.lifeline, post.ready, key))
             status = 0
         except BaseException:
             log.exception("web worker failed")
@@ -120,13 +122,19 @@ def tls_context(layout: Layout, site: Site) -> ssl.SSLContext | None:
 
 
 async def serve_web(
-    layout: Layout, site: Site, listeners: list[socket.socket], channel: socket.socket, lifeline: int, ready: int
+    layout: Layout,
+    site: Site,
+    listeners: list[socket.socket],
+    channel: socket.socket,
+    lifeline: int,
+    ready: int,
+    key: bytes,
 ) -> None:
     """Serve until SIGTERM, or until the lifeline ends. Raises TlsUnusable."""
     tls = tls_context(layout, site)
     desk = Keeper(channel)
     await desk.connect()
-    app = create_app(desk.ask, proxies=site.web.proxies, secure=bool(site.web.certificate))
+    app = create_app(desk.ask, key=key, proxies=site.web.proxies, secure=bool(site.web.certificate))
     config = uvicorn.Config(
         app,
         log_config=None,

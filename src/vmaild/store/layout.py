@@ -69,6 +69,11 @@ class Layout:
         return self.path("/var/spool/vmail/.partial")
 
     @property
+    def form_secret(self) -> str:
+        """What proves that a form was made by our pages."""
+        return self.path("/var/lib/vmail/form.secret")
+
+    @property
     def srs_secret(self) -> str:
         """What proves that an address of sender rewriting is our own."""
         return self.path("/var/lib/vmail/srs.secret")

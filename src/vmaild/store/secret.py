@@ -14,12 +14,21 @@ _OCTETS = 32
 
 def srs_secret(layout: Layout) -> bytes:
     """What proves that an address of sender rewriting is our own. Raises OSError, LockTimeout."""
-    path = layout.srs_secret
+    return _secret(layout, layout.srs_secret, "srs")
+
+
+def form_secret(layout: Layout) -> bytes:
+    """What proves that a form is one of our pages', also after a restart. Raises OSError, LockTimeout."""
+    return _secret(layout, layout.form_secret, "forms")
+
+
+def _secret(layout: Layout, path: str, lock: str) -> bytes:
+    """A secret, which is made under a lock where there is none."""
     found = _read(path)
     if not found:
         make_folders(layout.state, 0o750)
         make_folders(layout.run, 0o755)
-        with exclusive(layout.lock("srs"), _LOCK_TIME):
+        with exclusive(layout.lock(lock), _LOCK_TIME):
             found = _read(path)
             if not found:
                 found = os.urandom(_OCTETS).hex().encode()

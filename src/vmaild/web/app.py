@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 
@@ -54,8 +55,12 @@ _PAGES = (
 _STATIC = {"style.css": "text/css; charset=utf-8", "vmail.js": "text/javascript; charset=utf-8"}
 
 
-def create_app(ask: Ask, *, proxies: tuple[str, ...] = (), secure: bool = False) -> FastAPI:
-    """The application; `ask` reaches the desk, `proxies` are believed, `secure`: TLS of its own."""
+def create_app(ask: Ask, *, key: bytes = b"", proxies: tuple[str, ...] = (), secure: bool = False) -> FastAPI:
+    """The application; `ask` reaches the desk, `proxies` are believed, `secure`: TLS of its own.
+
+    `key` proves that forms are ours: with the same one, those from before a restart can still be sent. Empty: a
+    key for this process alone.
+    """
     app = FastAPI(
         title="vmaild",
         version=__version__,
@@ -63,7 +68,7 @@ def create_app(ask: Ask, *, proxies: tuple[str, ...] = (), secure: bool = False)
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",
     )
-    app.state.site = Site(ask, proxies)
+    app.state.site = Site(ask, proxies, key or secrets.token_bytes(32))
     app.include_router(api.router)
     for module in _PAGES:
         app.include_router(module.router, include_in_schema=False)

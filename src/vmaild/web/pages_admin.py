@@ -108,4 +108,6 @@ async def changes(request: Request, page: int = 1) -> Response:
     visit = Visit(request)
     await visit.who()
     records = await visit.ask("audit", page=page)
+    if page > 1 and not records:
+        raise Refusal(visit._("This page does not exist."), "", 404)
     return visit.page("changes.html", records=records, number=page, domain=None)

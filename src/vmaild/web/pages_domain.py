@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
-from vmaild.web.changes import change
+from vmaild.web.changes import change, told
 from vmaild.web.desk import Refusal
 from vmaild.web.pages_admin import SETTINGS, settings_in
 from vmaild.web.sent import account_as_sent, settings_as_sent
@@ -51,7 +51,9 @@ async def accounts(
 async def new_account(request: Request, name: str) -> Response:
     """The form for a new account."""
     visit, domain = await open_domain(request, name)
-    return visit.page("new_account.html", domain=domain, tab="accounts", fields={}, problem="")
+    return visit.page(
+        "new_account.html", domain=domain, tab="accounts", fields={}, problem="", plan=None, again=False
+    )
 
 
 @router.post("/new-account")
@@ -66,19 +68,28 @@ async def add_account(request: Request, name: str) -> Response:
         "quota": fields.get("quota", "").strip(),
         "password": fields.get("password", ""),
     }
+    # What was looked at is about that login and no other.
+    look = {} if login and fields.get("confirmed") == login else {"hold": "taking"}
+    plan, problem, status = None, "", 200
     try:
-        plan = await visit.ask("user.add", **values)
+        plan = await visit.ask("user.add", **values, **look)
+        if plan["carried_out"]:
+            return visit.go(f"/domains/{domain['name']}", told(visit, plan))
     except Refusal as refusal:
-        fields.pop("password", None)
-        return visit.page(
-            "new_account.html",
-            refusal.status,
-            domain=domain,
-            tab="accounts",
-            fields=fields,
-            problem=visit.said(refusal),
-        )
-    return visit.go(f"/domains/{domain['name']}", visit._("Done:") + " " + visit._(plan["summary"]))
+        problem, status = visit.said(refusal), refusal.status
+    # A password is never sent back, so it is typed again.
+    shown = {name: value for name, value in fields.items() if name != "password"}
+    again = bool(fields.get("password"))
+    return visit.page(
+        "new_account.html",
+        status,
+        domain=domain,
+        tab="accounts",
+        fields=shown,
+        problem=problem,
+        plan=plan,
+        again=again,
+    )
 
 
 async def _account_page(
@@ -265,6 +276,8 @@ async def changes(request: Request, name: str, page: int = 1) -> Response:
     """The audit log of a domain."""
     visit, domain = await open_domain(request, name)
     records = await visit.ask("audit", domain=domain["name"], page=page)
+    if page > 1 and not records:
+        raise Refusal(visit._("This page does not exist."), "", 404)
     return visit.page("changes.html", records=records, number=page, domain=domain, tab="changes")
 
 

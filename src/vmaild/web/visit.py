@@ -38,7 +38,7 @@ class Site:
 
     ask: Ask
     proxies: tuple[str, ...]
-    key: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    key: bytes = field(repr=False)
     """Proves that a form is one of ours."""
     pages: Environment = field(
         default_factory=lambda: Environment(

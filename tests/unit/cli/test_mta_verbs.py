@@ -60,7 +60,11 @@ def test_tables_of_none_change_nothing(vmail: Vmail) -> None:
 
 
 def test_another_mta_is_a_wrong_usage(vmail: Vmail) -> None:
-    assert vmail("mta", "show", "qmail").status == 2
+    done = vmail("mta", "show", "qmail")
+    assert (done.status, done.stderr.partition(";")[0]) == (
+        2,
+        "vmail: invalid value for 'MTA': 'qmail' is not one of 'postfix', 'sendmail', 'exim'",
+    )
 
 
 def test_check_tells_that_nobody_is_there(vmail: Vmail, free_port: Callable[[], int]) -> None:

@@ -27,7 +27,7 @@ def test_the_safest_connection_there_is(
     definition = DomainDefinition("va.toto.fr", addresses=("172.16.0.1",), plain_logins=plain_logins)
     found = client_settings(definition, Site(pop3=pop3), "bob")
     assert (found.pop3, found.smtp) == (expected, None)
-    assert (found.host, found.login) == ("mailhost.va.toto.fr", "bob@va.toto.fr")
+    assert (found.host, found.login, found.short_login) == ("mailhost.va.toto.fr", "bob@va.toto.fr", "bob")
 
 
 def test_a_certificate_of_the_domain_counts_and_the_port_says_how_mail_is_sent() -> None:
@@ -35,6 +35,7 @@ def test_a_certificate_of_the_domain_counts_and_the_port_says_how_mail_is_sent()
     site = Site(pop3=Pop3Settings(PLAIN, OTHER), dns=DnsSettings(submission=465))
     found = client_settings(definition, site, "bob")
     assert (found.host, found.pop3) == ("mx.toto.fr", Connection(995, Security.TLS))
+    assert found.short_login == "", "who shares an address has to name the domain"
     assert found.smtp == Connection(465, Security.TLS)
     site = Site(dns=DnsSettings(submission=587))
     assert client_settings(definition, site, "bob").smtp == Connection(587, Security.STARTTLS)

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 
 from vmaild.core.directory import Account, Source
-from vmaild.formats.passwd import parse_passwd, render_account, valid_login, with_account, without_account
+from vmaild.formats.passwd import (
+    parse_passwd,
+    render_account,
+    unfit_login,
+    valid_login,
+    with_account,
+    without_account,
+)
 
 DEBIAN = """\
 root:x:0:0:root:/root:/bin/bash
@@ -229,3 +236,16 @@ def test_a_removed_account_does_not_come_back_from_a_later_line() -> None:
     text = "# a\nbob:x:1:2::/:\nalice:x:1:2::/:\nBob:x:0:0::/:\nbob\n"
     assert without_account(text, "bob") == "# a\nalice:x:1:2::/:\nbob\n"
     assert without_account(text, "carl") == text
+
+
+@pytest.mark.parametrize(
+    "login", ["|cmd", '"bob"', "a,b", "a\\b", "uucp!bob", ".archive", "bob.", "a..b", "(bob)", "<bob>"]
+)
+def test_what_a_copied_file_may_have_is_not_given_to_new_accounts(login: str) -> None:
+    assert valid_login(login) is None
+    assert unfit_login(login) is not None
+
+
+@pytest.mark.parametrize("login", ["bob", "root", "postmaster", "a.b-c_d", "bob+lists", "zoé", "_x", "o'neil"])
+def test_other_logins_are_fit(login: str) -> None:
+    assert unfit_login(login) is None

@@ -46,10 +46,16 @@ def desk(layout: Layout) -> Desk:
 
 @pytest.fixture
 def app(desk: Desk) -> FastAPI:
+    return app_of(desk)
+
+
+def app_of(desk: Desk, key: bytes = b"") -> FastAPI:
+    """The application in front of a desk."""
+
     async def ask(request: dict[str, Any]) -> dict[str, Any]:
         return await asyncio.to_thread(desk.answer, Request(**request))
 
-    return create_app(ask, proxies=("127.0.0.1",))
+    return create_app(ask, key=key, proxies=("127.0.0.1",))
 
 
 class Browser:

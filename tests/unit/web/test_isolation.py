@@ -196,7 +196,7 @@ def test_nobody_gains_rights_through_somebody_else_s_account(
     admin.post("/domains/va.toto.fr/admins", act="grant", principal="bob@va.toto.fr", **given)
     for principal in ("ghost@va.toto.fr", "carol@va.toto.fr"):
         admin.post("/domains/vb.toto.fr/admins", act="grant", principal=principal, **given)
-    admin.post("/domains/va.toto.fr/new-account", login="carol", password="long enough", confirmed="yes")
+    admin.post("/domains/va.toto.fr/new-account", login="carol", password="long enough", confirmed="carol")
     browser = Browser(app)
     headers = {"authorization": f"Bearer {tokens['bob']}"}
     here = "/api/v1/domains/va.toto.fr/accounts"

@@ -2,15 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import time
+from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from fastapi import FastAPI
-from tests.unit.web.conftest import ALL_RIGHTS, HOSTS, Browser
+from tests.unit.web.conftest import ALL_RIGHTS, HOSTS, Browser, app_of
 
+from vmaild.address import Address
+from vmaild.admin import aliases
+from vmaild.admin.actor import unix_actor
+from vmaild.admin.desk import Desk
+from vmaild.admin.door import Door
 from vmaild.auth.passwords import verify
+from vmaild.auth.throttle import Slots, Throttle
+from vmaild.core.site import AuthSettings
+from vmaild.servers.keeper import make_desk
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
+from vmaild.store.secret import form_secret
+from vmaild.store.sessions import Sessions
+from vmaild.store.site import load_site
 
 
 def has_password(layout: Layout, login: str, domain: str, password: str) -> bool:
@@ -77,12 +92,25 @@ def test_what_is_wrong_is_said_and_nothing_changes(
     assert "Ancien mot de passe" in french.text
 
 
-def test_many_wrong_passwords_are_refused_as_by_pop3(app: FastAPI, layout: Layout) -> None:
-    site = Path(layout.site)
-    site.write_text(site.read_text() + "\n")
-    browser = Browser(app, HOSTS["va.toto.fr"])
-    answers = [browser.post("/password", login="bob", old=f"x{n}", new="y" * 9, again="y" * 9) for n in range(7)]
-    assert {answer.status_code for answer in answers} == {409}
+def test_guesses_on_the_web_and_by_pop3_count_together(layout: Layout) -> None:
+    """After so many, wherever they were made, not even the right password is looked at any more."""
+    site = replace(load_site(layout)[0], auth=AuthSettings(free_failures=9, max_failures_per_account=4))
+    slots, here, now = Slots.create(), "198.51.100.7", time.monotonic()
+    pop3, browser = (
+        Throttle(slots, site.auth),
+        Browser(app_of(make_desk(layout, site, slots)), HOSTS["va.toto.fr"]),
+    )
+    wrong = {"new": "y" * 9, "again": "y" * 9}
+    assert browser.post("/password", login="bob", old="guess 1", **wrong).status_code == 409
+    assert browser.log_in("bob", "guess 2").status_code == 401
+    assert not pop3.verdict(here, "va.toto.fr", "bob", now).refused
+    pop3.failed(here, "va.toto.fr", "bob", b"guess 3", now)
+    assert "wrong login or password" in browser.log_in("bob", "guess 4").text
+    assert pop3.verdict(here, "va.toto.fr", "bob", now).refused
+    assert browser.post("/password", login="bob", old="bob-va", **wrong).status_code == 429
+    assert "too many failed logins" in browser.log_in("bob", "bob-va").text
+    assert has_password(layout, "bob", "va.toto.fr", "bob-va")
+    assert browser.log_in("alice", "alice-va").status_code == 303
 
 
 def test_a_form_from_elsewhere_changes_nothing(admin: Browser, layout: Layout) -> None:
@@ -204,6 +232,111 @@ def test_mail_programs_find_their_settings(app: FastAPI) -> None:
     body = "<Autodiscover><Request><EMailAddress>bob@va.toto.fr</EMailAddress></Request></Autodiscover>"
     answer = browser.send("POST", "/autodiscover/autodiscover.xml", content=body)
     assert "<Server>mailhost.va.toto.fr</Server>" in answer.text
+    assert "<Type>SMTP</Type>" not in answer.text
+
+
+def test_mail_programs_are_told_where_mail_is_sent_from(layout: Layout) -> None:
+    site = load_site(layout)[0]
+    site = replace(site, dns=replace(site.dns, submission=587))
+    browser = Browser(app_of(make_desk(layout, site, Slots.create())), "autodiscover.va.toto.fr")
+    body = "<Autodiscover><Request><EMailAddress>bob@va.toto.fr</EMailAddress></Request></Autodiscover>"
+    answer = browser.send("POST", "/Autodiscover/Autodiscover.xml", content=body)
+    told = ElementTree.fromstring(answer.text)
+    space = "{http://schemas.microsoft.com/exchange/autodiscover/outlook/responseschema/2006a}"
+    found = [{each.tag.removeprefix(space): each.text for each in one} for one in told.iter(f"{space}Protocol")]
+    assert [(one["Type"], one["Port"], one["Encryption"]) for one in found] == [
+        ("POP3", "11110", "None"),
+        ("SMTP", "587", "TLS"),
+    ]
+    assert {(one["Server"], one["LoginName"]) for one in found} == {("mailhost.va.toto.fr", "bob@va.toto.fr")}
+    answer = browser.get("/mail/config-v1.1.xml?emailaddress=bob@va.toto.fr")
+    outgoing = ElementTree.fromstring(answer.text).find(".//outgoingServer")
+    assert outgoing is not None
+    assert {each.tag: each.text for each in outgoing} == {
+        "hostname": "mailhost.va.toto.fr",
+        "port": "587",
+        "socketType": "STARTTLS",
+        "username": "%EMAILADDRESS%",
+        "authentication": "password-cleartext",
+    }
+
+
+def test_a_new_account_that_gets_no_mail_or_takes_that_of_others_is_shown_first(
+    admin: Browser, layout: Layout
+) -> None:
+    form = "/domains/va.toto.fr/new-account"
+    hidden = admin.post(form, login="team", password="long enough", full_name="The Team")
+    assert hidden.status_code == 200
+    assert "does not come to this mailbox" in hidden.text
+    assert 'value="The Team"' in hidden.text
+    assert "long enough" not in hidden.text
+    taking = admin.post("/domains/vb.toto.fr/new-account", login="carol")  # where all unknown names go to alice
+    assert "would go to" in taking.text
+    for domain, login in (("va.toto.fr", "team"), ("vb.toto.fr", "carol")):
+        assert f"{login}:" not in Path(layout.passwd(domain)).read_text()
+    # What was looked at holds for that login only.
+    assert admin.post(form, login="everyone", confirmed="team").status_code == 200
+    assert admin.post(form, login="team", confirmed="team", password="long enough").status_code == 303
+    assert has_password(layout, "team", "va.toto.fr", "long enough")
+
+
+@pytest.mark.parametrize(
+    "login", ["|cmd", "/etc/x", ":include:", 'b"ob', "a,b", ".archive", "bob.", "a..b", "\\bob"]
+)
+def test_logins_that_aliases_take_for_something_else_are_refused(
+    admin: Browser, layout: Layout, login: str
+) -> None:
+    before = Path(layout.passwd("va.toto.fr")).read_text()
+    answer = admin.post("/domains/va.toto.fr/new-account", login=login)
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+    assert Path(layout.passwd("va.toto.fr")).read_text() == before
+
+
+def test_who_is_suspended_is_signed_out_and_has_no_tokens(app: FastAPI, admin: Browser, layout: Layout) -> None:
+    bob, sessions = Browser(app), Sessions(layout)
+    bob.log_in("bob@va.toto.fr", "bob-va")
+    token = sessions.add_token("bob@va.toto.fr", "script", "", (), 0)[1]
+    here = "/domains/va.toto.fr/accounts/bob"
+    shown = admin.post(here, act="suspend")
+    assert "1 tokens for scripts, which end" in shown.text
+    assert sessions.token(token) is not None
+    assert admin.post(here, act="suspend", confirmed="yes").status_code == 303
+    assert admin.post(here, act="resume").status_code == 303
+    assert bob.get("/account").headers["location"] == "/login"
+    assert sessions.token(token) is None
+
+
+@pytest.mark.parametrize("page", ["99999999999999999999999", "2"])
+def test_pages_of_changes_that_are_not_there_are_not_found(admin: Browser, page: str) -> None:
+    for path in ("/changes", "/domains/va.toto.fr/changes"):
+        assert admin.get(f"{path}?page={page}").status_code == 404
+
+
+def test_forms_can_be_sent_after_the_web_was_started_anew(desk: Desk, layout: Layout) -> None:
+    before, key = Browser(app_of(desk, form_secret(layout))), form_secret(layout)
+    before.log_in("alice@va.toto.fr", "alice-va")
+    token = before.get("/account").text.partition('name="form" value="')[2].partition('"')[0]
+    after, elsewhere = Browser(app_of(desk, form_secret(layout))), Browser(app_of(desk))
+    for browser in (after, elsewhere):
+        browser.cookies = before.cookies
+    assert elsewhere.send("POST", "/language", data={"form": token, "language": "fr"}).status_code == 403
+    assert after.send("POST", "/language", data={"form": token, "language": "fr"}).status_code == 303
+    assert os.stat(layout.form_secret).st_mode & 0o777 == 0o600
+    assert len(key) == 64
+
+
+def test_what_is_redirected_is_held_while_the_lock_is_held(layout: Layout) -> None:
+    """The plan that is looked at is the one that would have been carried out, and no other."""
+    site = load_site(layout)[0]
+    door = Door(layout, site, replace(unix_actor(layout, site), site_admin=True))
+    team = Address("team", "va.toto.fr")
+    shown = aliases.set_alias(door.holding(lambda plan: bool(plan.rerouted)), team, ["bob"])
+    assert shown.changes
+    assert not shown.carried_out
+    same = aliases.set_alias(door.holding(lambda plan: bool(plan.warnings)), team, ["bob"])
+    assert same.carried_out
+    assert same.rerouted == shown.rerouted
 
 
 def test_sessions_are_listed_and_end(app: FastAPI) -> None:

@@ -127,7 +127,7 @@ def test_who_gets_a_removed_account_s_name_gets_neither_its_session_nor_its_toke
     browser.log_in("bob@va.toto.fr", "bob-va")
     page, right = "/domains/va.toto.fr", {"confirmed": "yes", "password": "alice-va"}
     assert admin.post(f"{page}/accounts/bob", act="remove", **right).is_redirect
-    assert admin.post(f"{page}/new-account", login="bob", password="purple walrus", confirmed="yes").is_redirect
+    assert admin.post(f"{page}/new-account", login="bob", password="purple walrus", confirmed="bob").is_redirect
     assert browser.get("/account").headers["location"] == "/login"
     headers = {"authorization": f"Bearer {tokens['bob']}"}
     assert browser.send("GET", "/api/v1/whoami", headers=headers).status_code == 401

@@ -44,7 +44,7 @@ def _own(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
         **own_mail(door, address),
         "mail_host": settings.host,
         "addresses": list(definition.addresses),
-        "bare_login": bool(definition.addresses),
+        "bare_login": bool(settings.short_login),
         "pop3": settings.nearby and {"port": settings.nearby.port, "security": settings.nearby.security.value},
         "smtp": settings.smtp and {"port": settings.smtp.port, "security": settings.smtp.security.value},
     }
