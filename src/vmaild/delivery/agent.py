@@ -198,8 +198,13 @@ class Agent:
                 # The sender learns nothing of our insides, and keeps the message.
                 log.exception("%s: delivery failed", order.recipient)
                 outcomes.append(Deferred(Condition.INTERNAL))
+                message.attempt.unnoted = True
         if message.attempt.one_answer:
-            self._note_all(message, orders, outcomes)
+            try:
+                self._note_all(message, orders, outcomes)
+            except OSError as error:
+                message.attempt.unnoted = True
+                log.error("cannot note what was delivered: %s", error)
         message.attempt.unnoted &= any(isinstance(outcome, Deferred) for outcome in outcomes)
         return outcomes
 

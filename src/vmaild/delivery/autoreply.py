@@ -16,6 +16,8 @@ from vmaild.store.vacation import give_turn_back, is_answered, read_vacation, ta
 log = logging.getLogger("vmaild.delivery")
 
 _MAX_SUBJECT = 200
+_MAX_ENCODED = 2000
+"""Characters of it as it came: to decode what somebody has made up for it takes the square of its length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +71,7 @@ def _answer(
         "Auto-Submitted": "auto-replied",
         "X-Auto-Response-Suppress": "All",
     }
-    name, subject = vacation.name or owner.full_name, decoded(decided.subject)[:_MAX_SUBJECT]
+    name, subject = vacation.name or owner.full_name, decoded(decided.subject[:_MAX_ENCODED])[:_MAX_SUBJECT]
     outcome = send(
         decided.recipient, letter((name, owner.address), decided.recipient, subject, vacation.text, fields)
     )

@@ -24,11 +24,10 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from tempfile import TemporaryFile
 
 from vmaild.address import Address
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
-from vmaild.store.content import Content
+from vmaild.store.content import Content, scratch_file
 from vmaild.store.rights import mail_user
 
 log = logging.getLogger("vmaild.delivery")
@@ -109,10 +108,10 @@ def run(
     output = b""
     try:
         words = what.words()
-        with TemporaryFile(dir=folder, buffering=0) as message:
-            content.write_to(message.fileno(), header)
-            os.lseek(message.fileno(), 0, os.SEEK_SET)
-            status, output = execute(words, what.environment(), message.fileno(), folder, seconds)
+        with scratch_file(folder) as message:
+            content.write_to(message, header)
+            os.lseek(message, 0, os.SEEK_SET)
+            status, output = execute(words, what.environment(), message, folder, seconds)
             if status == 0:
                 taken()
     except (OSError, ValueError) as error:
@@ -210,6 +209,8 @@ def _watch(
                 break
         elif ended:
             break
+        if ended and len(output) == MAX_OUTPUT:
+            break  # it may go on for ever
         ended = process.poll() is not None
     try:
         return process.wait(max(0.0, deadline - time.monotonic())), output

@@ -141,7 +141,8 @@ def _make_lock(name: str, folder: int) -> None:
             os.write(fd, this_process().encode())
         os.link(f"/proc/self/fd/{fd}", name, dst_dir_fd=folder, follow_symlinks=True)
     finally:
-        os.close(fd)
+        with suppress(OSError):  # it is there, and has to be known for ours
+            os.close(fd)
 
 
 def _is_left_behind(name: str, folder: int) -> bool:

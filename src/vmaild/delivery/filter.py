@@ -11,13 +11,12 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from tempfile import TemporaryFile
 
 from vmaild.address import Address
 from vmaild.delivery.command import Run, execute
 from vmaild.delivery.mailboxes import Copy, FilterFailed
 from vmaild.delivery.message import Message
-from vmaild.store.content import Content
+from vmaild.store.content import Content, scratch_file
 
 log = logging.getLogger("vmaild.delivery")
 
@@ -35,14 +34,12 @@ def filtered(
     `folder` takes what goes in and what comes out; nothing of it is held in memory.
     """
     what = Run(copy.filter, message.sender, recipient, copy.mailbox.domain, copy.mailbox.login)
-    with TemporaryFile(dir=folder, buffering=0) as given, TemporaryFile(dir=folder, buffering=0) as made:
+    with scratch_file(folder) as given, scratch_file(folder) as made:
         try:
             words, limit = what.words(), _MOST * message.content.size + _ROOM
-            message.content.write_to(given.fileno(), header)
-            os.lseek(given.fileno(), 0, os.SEEK_SET)
-            status, said = execute(
-                words, what.environment(), given.fileno(), folder, seconds, stdout=made.fileno(), limit=limit
-            )
+            message.content.write_to(given, header)
+            os.lseek(given, 0, os.SEEK_SET)
+            status, said = execute(words, what.environment(), given, folder, seconds, stdout=made, limit=limit)
         except (OSError, ValueError) as error:
             raise FilterFailed(f"filter {copy.filter} cannot be run: {error}") from error
         if status != 0:
@@ -50,12 +47,12 @@ def filtered(
             raise FilterFailed(
                 f"filter {copy.filter}: {told}: {said.decode('utf-8', 'backslashreplace').strip()!r}"
             )
-        size = os.fstat(made.fileno()).st_size
+        size = os.fstat(made).st_size
         if not 0 < size < limit:
             raise FilterFailed(f"filter {copy.filter} wrote {'too much' if size else 'nothing'}")
         with Content(folder) as content:
             position = 0
-            while block := os.pread(made.fileno(), _BLOCK, position):
+            while block := os.pread(made, _BLOCK, position):
                 position += len(block)
                 content.append(block)
             content.finish()

@@ -106,16 +106,15 @@ class Message:
 
 def parse_header(header: bytes) -> list[tuple[str, str]]:
     """Fields of a header with LF line ends (RFC 5322 2.2): names in lower case, values unfolded and stripped."""
-    fields: list[tuple[str, str]] = []
+    fields: list[tuple[str, list[str]]] = []
     for line in header.decode("utf-8", "surrogateescape").split("\n"):
         if line[:1] in {" ", "\t"} and fields:
-            name, value = fields[-1]
-            fields[-1] = name, f"{value} {line.strip()}"
+            fields[-1][1].append(line.strip())
             continue
         name, colon, value = line.partition(":")
         if colon:
-            fields.append((name.strip().lower(), value.strip()))
-    return fields
+            fields.append((name.strip().lower(), [value.strip()]))
+    return [(name, " ".join(lines)) for name, lines in fields]
 
 
 def _same(text: str, recipient: Address) -> bool:

@@ -42,7 +42,6 @@ import sys
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import _socket
-    import logging
     from collections.abc import Iterator, Sequence
 
     from vmaild.outcome import Outcome
@@ -66,8 +65,10 @@ def main() -> int:
         return _deliver(root, sender, recipients)
     # Whatever it is, the message has to stay with the caller.
     except Exception as error:
-        print(f"vdeliver: try again later: {type(error).__name__}", file=sys.stderr)
-        _system_log().exception("not delivered")
+        _say(f"vdeliver: try again later: {type(error).__name__}")
+        from vmaild.delivery.system_log import system_log
+
+        system_log().exception("not delivered")
         return _EX_TEMPFAIL
 
 
@@ -126,9 +127,15 @@ def _arguments(arguments: list[str]) -> tuple[str, str | None, list[str]]:
             raise _Usage(f"vdeliver: unknown option {argument}; see vdeliver --help")
         else:
             recipients.append(argument)
+    recipients = [_bare(recipient) for recipient in recipients]
     if not recipients:
         raise _Usage("vdeliver: no recipient; usage: vdeliver [-f SENDER] RECIPIENT...")
-    return root, sender, recipients
+    return root, None if sender is None else _bare(sender), recipients
+
+
+def _bare(address: str) -> str:
+    """Without the angle brackets of SMTP, which some callers leave around it; dovecot-lda takes them, too."""
+    return address[1:-1] if address[:1] == "<" and address[-1:] == ">" else address
 
 
 def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
@@ -141,10 +148,10 @@ def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
         line, _, first = first.partition(b"\n")
         if sender is None:
             sender = os.fsdecode(line.split()[1]) if len(line.split()) > 1 else ""
-    if sender is None or sender in {"<>", "MAILER-DAEMON"}:
+    if sender is None or sender == "MAILER-DAEMON":
         sender = ""
     if any(c < " " or c == "\x7f" for c in "".join((sender, *recipients))):
-        print("vdeliver: control character in an address", file=sys.stderr)
+        _say("vdeliver: control character in an address")
         return _EX_USAGE
     server = _server(root)
     if server is None:
@@ -156,8 +163,7 @@ def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
             from vmaild.outcome import exit_status
 
             worst = _worse(worst, exit_status(code, enhanced))
-            print(f"vdeliver: <{recipient}>: {code} {enhanced} {text}", file=sys.stderr)
-    sys.stderr.flush()
+            _say(f"vdeliver: <{recipient}>: {code} {enhanced} {text}")
     try:
         server.sendall(goodbye)  # with it the server forgets; whoever is killed before is called again
     finally:
@@ -208,6 +214,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     from vmaild.address import AddressError, parse_address
     from vmaild.delivery.agent import Agent, Order
     from vmaild.delivery.outside import outside
+    from vmaild.delivery.system_log import system_log
     from vmaild.outcome import Condition, Rejected
     from vmaild.protocol.lmtp_client import path
     from vmaild.store.content import Content
@@ -218,7 +225,7 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
     from vmaild.store.site import load_site
     from vmaild.store.unanswered import Unanswered, notes_folder
 
-    _system_log()
+    system_log()
     where = layout(root)
     site, _ = load_site(where)
     hand_over(notes_folder(where), site.user, where.spool)
@@ -259,7 +266,6 @@ def _without_server(root: str, sender: str, recipients: "Sequence[str]", content
         for order, outcome in zip(orders, outcomes, strict=True):
             status = _worse(status, _report(str(order.recipient), outcome))
         notes.end()
-        sys.stderr.flush()
         agent.answered(attempt)  # whoever is killed before is called again, so our end follows
         os._exit(status)
 
@@ -269,28 +275,16 @@ def _report(recipient: str, outcome: "Outcome") -> int:
 
     status = exit_status(outcome.code, outcome.enhanced)
     if status:
-        print(f"vdeliver: <{recipient}>: {outcome}", file=sys.stderr)
+        _say(f"vdeliver: <{recipient}>: {outcome}")
     return status
 
 
-def _system_log() -> "logging.Logger":
-    """The log of everything that is not the sender's business, which standard error may be shown to."""
-    import logging
-    import syslog
-
-    class SystemLog(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            urgent = record.levelno >= logging.ERROR
-            for line in self.format(record).splitlines():
-                syslog.syslog(syslog.LOG_ERR if urgent else syslog.LOG_INFO, line)
-
-    log = logging.getLogger("vmaild")
-    if not log.handlers:
-        syslog.openlog("vdeliver", syslog.LOG_PID, syslog.LOG_MAIL)
-        log.addHandler(SystemLog())
-        log.setLevel(logging.INFO)
-        log.propagate = False
-    return log
+def _say(text: str) -> None:
+    """Tell the caller, if it listens: what became of the message does not depend on that."""
+    try:  # noqa: SIM105
+        print(text, file=sys.stderr, flush=True)
+    except (OSError, ValueError):  # contextlib would have to be imported
+        pass
 
 
 if __name__ == "__main__":

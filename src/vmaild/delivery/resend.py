@@ -13,9 +13,9 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain
-from tempfile import TemporaryFile
 
 from vmaild.address import Address
 from vmaild.core.site import Relay, RelayKind
@@ -23,7 +23,7 @@ from vmaild.delivery.command import execute
 from vmaild.delivery.message import Attempt
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
 from vmaild.protocol.lmtp_client import Result, converse, dialogue, negotiation
-from vmaild.store.content import Content
+from vmaild.store.content import Content, scratch_file
 
 log = logging.getLogger("vmaild.delivery")
 
@@ -131,7 +131,7 @@ def _by_dialogue(
         log.error("relay %s cannot be reached: %s", way.relay, error)
         way.attempt.relay_failed = True
         return [Deferred(Condition.NEXT_SERVER_WAITS)] * len(recipients)
-    with line.connection:
+    try:
         run = dialogue(
             way.hostname,
             sender,
@@ -142,6 +142,9 @@ def _by_dialogue(
             greeted=greeted,
         )
         outcomes = list(map(_outcome, converse(run, line.read, line.write)))
+    finally:
+        with suppress(OSError):  # all has been said
+            line.connection.close()
     # A relay that closes early, but has said its last word on everybody, is a working one.
     way.attempt.relay_failed = line.broken and any(isinstance(outcome, Deferred) for outcome in outcomes)
     return outcomes
@@ -201,12 +204,12 @@ def _by_program(
     command = [way.relay.path, "-i", "-f", sender or "<>", "--", *map(str, recipients)]
     waiting: list[Outcome] = [Deferred(Condition.NEXT_SERVER_WAITS)] * len(recipients)
     try:
-        with TemporaryFile(dir=way.folder, buffering=0) as message:
-            content.write_to(message.fileno(), header)
-            os.lseek(message.fileno(), 0, os.SEEK_SET)
+        with scratch_file(way.folder) as message:
+            content.write_to(message, header)
+            os.lseek(message, 0, os.SEEK_SET)
             seconds = way.attempt.left(ANSWER_TIME)
             # As whoever we are: an MTA takes a sender (-f) only from users that it trusts.
-            status, said = execute(command, os.environ, message.fileno(), way.folder, seconds, as_mail_user=False)
+            status, said = execute(command, os.environ, message, way.folder, seconds, as_mail_user=False)
     except OSError as error:
         log.error("relay %s: %s", way.relay, error)
         way.attempt.relay_failed = True

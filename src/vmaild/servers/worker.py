@@ -211,6 +211,8 @@ def lmtp_service(layout: Layout, site: Site, directory: FileDirectory, row: Row)
         defer_over_quota=site.delivery.over_quota == "defer",
     )
     writers, senders = ThreadPoolExecutor(_WRITERS, "disk"), ThreadPoolExecutor(_SENDERS, "outside")
+    for pool in (writers, senders):
+        pool.submit(int).result()  # one thread of each is there, also when later no more are to be had
     return LmtpService(agent, writers, senders, layout.incoming, _hostname(), site.delivery.max_size, row)
 
 

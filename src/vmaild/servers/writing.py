@@ -83,6 +83,8 @@ class Writing:
         except Exception:
             # Each sender keeps its message, whatever it is, and is not left without an answer.
             log.exception("%d messages not delivered", len(letters))
+            for letter in letters:
+                letter.message.attempt.unnoted = True  # what was done of them is known when they come again
             return [[Deferred(Condition.INTERNAL)] * len(letter.orders) for letter in letters]
         finally:
             for letter in letters:
@@ -111,7 +113,11 @@ class Writing:
         then: Callable[[Sequence[Letter], list[list[Outcome]]], None],
     ) -> None:
         loop = asyncio.get_running_loop()
-        executor.submit(lambda: loop.call_soon_threadsafe(then, letters, self.outcomes(letters)))
+        try:
+            executor.submit(lambda: loop.call_soon_threadsafe(then, letters, self.outcomes(letters)))
+        except RuntimeError as error:
+            # It is in the executor's queue all the same, for the threads that there are.
+            log.warning("%d messages wait for a thread: %s", len(letters), error)
 
     @staticmethod
     def _answer(letters: Sequence[Letter], outcomes: list[list[Outcome]]) -> None:

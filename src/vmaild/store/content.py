@@ -12,6 +12,7 @@ import errno
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from io import FileIO
 from types import TracebackType
 
@@ -106,12 +107,13 @@ class Content:
                 return
 
     def close(self) -> None:
-        """Give memory and file back. May be called again."""
+        """Give memory and file back. May be called again; never fails."""
         self._parts = []
         self._finished = False
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        file, self._file = self._file, None
+        if file is not None:
+            with suppress(OSError):  # nothing in it is needed any more
+                file.close()
 
     def _store(self, data: bytes) -> None:
         if not data:
@@ -136,6 +138,20 @@ class Content:
     def _check_finished(self) -> None:
         if not self._finished:
             raise ValueError("the content is not finished, or closed")
+
+
+@contextmanager
+def scratch_file(folder: str) -> Iterator[int]:
+    """The descriptor of an unnamed file in `folder`, for as long as the block runs. Raises OSError.
+
+    That it cannot be closed is no fault of what was done with it, and not told.
+    """
+    file = _unnamed_file(folder)
+    try:
+        yield file.fileno()
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def bare_line_feeds(data: bytes) -> int:

@@ -29,6 +29,9 @@ from vmaild.store.layout import Layout
 
 log = logging.getLogger("vmaild.store")
 
+VANISH_AFTER = 2.0
+"""Seconds until a file that vanished is believed to be gone: editors and copies leave it missing for a moment,
+and in that moment its users must not become unknown. They count from the last change of its folder."""
 _PAUSE = 1.0
 """Seconds between rounds; a file added, removed or replaced starts one at once."""
 _SHARE, _HURRIED_SHARE = 0.02, 0.1
@@ -89,6 +92,8 @@ class Definitions:
         """By name, the hash of the fingerprint that the last round saw: a tenth of the fingerprint's size."""
         self._spelt: dict[str, str] = {}
         """Stems of files that are not named as their domain canonically is."""
+        self._vanished: dict[str, float] = {}
+        """When a definition that was known was met no more, in seconds of time.monotonic()."""
         self._claims: dict[str, _Claims] = {}
         self._owners = _Owners({}, {}, {}, {})
         self._round: Iterator[None] | None = None
@@ -110,7 +115,7 @@ class Definitions:
         try:
             state = self._files.fingerprint(path)
             if state is None:
-                self._parts.pop(name, None)
+                self._miss(name, path)
                 return None
             if part is None or part.state != state:
                 part = self._read(name, path, part)
@@ -190,7 +195,7 @@ class Definitions:
     def names(self) -> list[str]:
         """All names as of now, sorted."""
         self._look(whole=True)
-        return sorted(self._seen)
+        return sorted(self._seen.keys() - self._vanished.keys())
 
     def stem(self, name: str) -> str:
         """How a domain's files spell its name, as far as is known."""
@@ -233,10 +238,27 @@ class Definitions:
 
     # -- one definition
 
+    def _miss(self, name: str, path: str) -> None:
+        """A definition is not there; raises LookupFailed for as long as it may only be on its way."""
+        known = self._parts.pop(name, None) is not None or name in self._seen or name in self._vanished
+        if known and self._may_return(name, path):
+            raise LookupFailed(f"{path}: there a moment ago, and not any more")
+
+    def _may_return(self, name: str, path: str) -> bool:
+        """Whether a definition that was known may be there again in a moment, as where an editor renames files.
+
+        Whoever removes a domain for good removes the copy, too.
+        """
+        if path in self._files.overlay or not os.path.exists(self._copy(name)):
+            return False
+        since = self._vanished.setdefault(name, time.monotonic() - self._files.missing_for(path))
+        return time.monotonic() - since < VANISH_AFTER
+
     def _read(self, name: str, path: str, last: DefinitionPart | None) -> DefinitionPart | None:
         found = self._files.read(path)
         if found is None:
             return None
+        self._vanished.pop(name, None)
         text, state = found
         definition, findings = parse_definition(text, name, path)
         tell(findings, last.findings if last else ())
@@ -311,12 +333,15 @@ class Definitions:
             yield
         for name in self._seen.keys() - met.keys():
             # readdir(3) may miss what is replaced while it reads.
-            if self._files.fingerprint(self._layout.definition(self.stem(name))) is None:
+            path = self._layout.definition(self.stem(name))
+            if self._files.fingerprint(path) is None and not self._may_return(name, path):
                 self._forget(name)
         self._folder = folder and folder.if_settled()
         if not_indexed >= _MANY and self._keep_copies and not self._complete:
             self._save_index()
-        self._round, self._next_round, self._complete = None, time.monotonic() + _PAUSE, True
+        now = time.monotonic()
+        self._vanished = {name: since for name, since in self._vanished.items() if now - since < VANISH_AFTER}
+        self._round, self._next_round, self._complete = None, now + _PAUSE, True
 
     def _look_at(self, name: str, index: _Index) -> bool:
         """See what a definition claims; whether it had to be read for that."""

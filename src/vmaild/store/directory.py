@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import logging
-import os
 import stat
 import time
 from collections import OrderedDict
@@ -36,6 +35,7 @@ from vmaild.core.findings import Finding, Severity
 from vmaild.core.site import ForwardingSettings
 from vmaild.core.srs import original
 from vmaild.formats.aliases import MAX_INCLUDE, parse_aliases, parse_include
+from vmaild.store import definitions
 from vmaild.store.definitions import Definitions
 from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell
 from vmaild.store.homes import Homes
@@ -55,9 +55,6 @@ _WEIGHT = 10
 """Entries that take as much room as a domain without any."""
 _ROSTERS = 8
 """Domains whose rosters are kept."""
-_VANISH_AFTER = 2.0
-"""Seconds until a file that vanished is believed to be gone: editors and copies leave it missing for a moment,
-and in that moment its users must not become unknown. They count from the last change of its folder."""
 
 T = TypeVar("T")
 
@@ -449,10 +446,8 @@ class FileDirectory:
 
     def _may_come_back(self, path: str) -> bool:
         """Whether a file that is not there may have been gone for a moment only, looked for or not."""
-        folder = self._files.fingerprint(os.path.dirname(path))
-        gone = time.time() - folder.changed / 1e9 if folder else 0.0
-        since = self._vanished.setdefault(path, time.monotonic() - max(0.0, gone))
-        return time.monotonic() - since < _VANISH_AFTER
+        since = self._vanished.setdefault(path, time.monotonic() - self._files.missing_for(path))
+        return time.monotonic() - since < definitions.VANISH_AFTER
 
 
 def _accounts(text: str, path: str, before: object) -> tuple[Mapping[str, Account], tuple[Finding, ...]]:

@@ -80,6 +80,11 @@ class Files:
         found = self._stat(path)
         return None if found is None else _fingerprint(found)
 
+    def missing_for(self, path: str) -> float:
+        """Seconds that a file which is not there has been missing at most: since its folder changed."""
+        folder = self.fingerprint(os.path.dirname(path))
+        return max(0.0, time.time() - folder.changed / 1e9) if folder else 0.0
+
     def are(self, states: Iterable[tuple[str, Fingerprint | None]]) -> bool:
         """Whether files are in these states still. Raises ReadFailed.
 

@@ -12,8 +12,10 @@ Source: "Maildir++", Courier's README.maildirquota, sections "Contents of maildi
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +30,10 @@ _LARGEST = 5120
 """Bytes of maildirsize from which on it is counted anew."""
 _TRUSTED = 15 * 60
 """Seconds for which a fresh count is enough to refuse a message."""
+# Whatever stands there in its place is not waited for, and led nowhere by.
+_SAFELY = os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_NO_COUNT = {errno.ENOENT, errno.ELOOP, errno.EISDIR, errno.ENXIO}
+"""It is not there, or no file: the mailbox is counted, and a file takes the place of whatever can be replaced."""
 
 _log = logging.getLogger("vmaild.store")
 
@@ -80,7 +86,7 @@ def counted(path: str, size: int, quota: Quota, warning: int = 0) -> Iterator[Co
 def record(path: str, size: int, messages: int) -> None:
     """Note a change of what the maildir `path` holds, if it is being counted. Never fails."""
     try:
-        fd = os.open(f"{path}/{FILE_NAME}", os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
+        fd = os.open(f"{path}/{FILE_NAME}", os.O_WRONLY | _SAFELY)
     except FileNotFoundError:
         return
     except OSError as error:
@@ -89,7 +95,8 @@ def record(path: str, size: int, messages: int) -> None:
     try:
         _append(fd, path, size, messages)
     finally:
-        os.close(fd)
+        with suppress(OSError):
+            os.close(fd)
 
 
 def measure(path: str) -> Usage:
@@ -181,15 +188,18 @@ def _before(fd: int, line: int, admitted: Usage) -> Usage:
 def _read(path: str, size: int, quota: Quota) -> tuple[Usage, int] | None:
     """What maildirsize says and the file for appending; None: it cannot decide whether `size` bytes fit."""
     try:
-        fd = os.open(f"{path}/{FILE_NAME}", os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except FileNotFoundError:
+        fd = os.open(f"{path}/{FILE_NAME}", os.O_RDWR | _SAFELY)
+    except OSError as error:
+        if error.errno not in _NO_COUNT:
+            raise
         return None
     try:
-        text = os.read(fd, _LARGEST)
+        found = os.fstat(fd)
+        text = os.read(fd, _LARGEST) if stat.S_ISREG(found.st_mode) else b""
         tally = parse_maildirsize(text) if len(text) < _LARGEST else None
         if tally is not None and (tally.limit_bytes, tally.limit_messages) == (quota.bytes, quota.messages):
             # A refusal has to be right: others may remove mail and say nothing.
-            is_fresh = not tally.changes and 0 <= time.time() - os.fstat(fd).st_mtime <= _TRUSTED
+            is_fresh = not tally.changes and 0 <= time.time() - found.st_mtime <= _TRUSTED
             if _fits(tally.usage, size, quota) or is_fresh:
                 return tally.usage, fd
     except BaseException:

@@ -10,12 +10,15 @@ has to say. Where a sync failed, its OSError is thrown into that one.
 
 from __future__ import annotations
 
+import errno
 import os
+import time
 from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 T = TypeVar("T")
 
@@ -25,6 +28,7 @@ MOST = 100
 """Deliveries that go in step: each holds two descriptors."""
 _THREADS = 16
 """That sync, in each process."""
+_UNSYNCED = OSError(errno.EAGAIN, "not synced yet")
 
 
 def results_of(
@@ -73,19 +77,25 @@ class Syncs:
         """Sync all; of each why it could not be, or None."""
         if len(descriptors) == 1:
             return [_failure(descriptors[0])]
-        failures: list[OSError | None] = [None] * len(descriptors)
+        failures: list[OSError | None] = [_UNSYNCED] * len(descriptors)
         turns = iter(range(len(descriptors)))  # of several threads that ask, each number goes to one
 
         def take_turns() -> None:
             for number in turns:
                 failures[number] = _failure(descriptors[number])
 
-        others = [self._threads().submit(take_turns) for _ in range(min(len(descriptors), _THREADS) - 1)]
+        others: list[Future[None]] = []
+        # No more threads may be to be had: then there are fewer to do it.
+        with suppress(RuntimeError):
+            for _ in range(min(len(descriptors), _THREADS) - 1):
+                others.append(self._threads().submit(take_turns))  # noqa: PERF401  those before it count
         take_turns()
         for other in others:
             # One that has not come to begin, because others are being synced, is not needed any more.
             if not other.cancel():
                 other.result()
+        while _UNSYNCED in failures:
+            time.sleep(0.001)  # a thread has a turn that was given out with an error, and so has no result
         return failures
 
     def _threads(self) -> ThreadPoolExecutor:

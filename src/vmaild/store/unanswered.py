@@ -99,7 +99,8 @@ class Unanswered:
         except (OSError, ValueError):
             return None
         finally:
-            os.close(fd)
+            with suppress(OSError):
+                os.close(fd)
         if born == boot() and pid != _NOBODY and start == began(pid):
             return None  # the same words at the same time, twice
         try:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,8 +11,10 @@ from tests.layouts import laid_out
 
 from vmaild.address import parse_address
 from vmaild.core.site import DeliverySettings, Site
+from vmaild.delivery import agent as agent_module
 from vmaild.delivery.agent import Agent, Order
 from vmaild.delivery.mailboxes import Copy
+from vmaild.delivery.message import Message
 from vmaild.delivery.outside import outside
 from vmaild.outcome import Condition, Deferred, Delivered, Rejected
 from vmaild.store.content import Content
@@ -18,6 +22,8 @@ from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
 from vmaild.store.messages import FREELY, Mailbox
+from vmaild.store.partial import Partial
+from vmaild.store.unanswered import Unanswered
 
 BODY = b"Subject: hello\n\nHello.\n"
 
@@ -123,3 +129,50 @@ def test_a_defect_of_ours_defers_too(here: Layout, agent: Agent, content: Conten
     nonsense = Order(parse_address("x@va.test"), (Copy(Mailbox("../../outside", "x"), FREELY),))
     assert agent.deliver("", b"", [nonsense], content) == [Deferred(Condition.INTERNAL)]
     assert not Path(here.root, "outside").exists()
+
+
+@pytest.mark.parametrize("fails", [1, 2])
+def test_notes_that_cannot_be_looked_at_have_nobody_get_a_message_twice(
+    here: Layout, content: Content, monkeypatch: pytest.MonkeyPatch, fails: int
+) -> None:
+    """One answer for all recipients: a fault before the delivery defers it, one after it changes nothing."""
+    notes = Unanswered(str(here.unanswered))
+    ours = Agent(FileDirectory(here), MaildirStore(here.spool, notes), outside(here, Site(), "here.test", notes))
+    calls, is_empty = 0, Partial.is_empty
+
+    def once_not(partial: Partial) -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == fails:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return is_empty(partial)
+
+    monkeypatch.setattr(Partial, "is_empty", once_not)
+    letter = [
+        (Message("ann@example.org", b"", content, ours.attempt(one_answer=True)), [order(ours, "rich@va.test")])
+    ]
+    if fails == 1:
+        with pytest.raises(OSError, match="Too many open files"):
+            ours.deliver_all(letter)
+        assert mail(here, "rich") == []
+    else:
+        assert ours.deliver_all(letter) == [[Delivered()]]
+    assert ours.deliver("ann@example.org", b"", [order(ours, "rich@va.test")], content)
+    assert len(mail(here, "rich")) == fails
+
+
+def test_what_was_done_before_a_defect_is_not_done_again(
+    here: Layout, agent: Agent, content: Content, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = Unanswered(str(here.unanswered))
+    ours = Agent(FileDirectory(here), MaildirStore(here.spool, notes), outside(here, Site(), "here.test", notes))
+    recipients = [order(ours, "bob@va.test"), order(ours, "both@va.test")]
+    with monkeypatch.context() as broken:
+        broken.setattr(agent_module, "_worst", lambda _: 1 / 0)
+        assert ours.deliver("ann@example.org", b"", recipients, content) == [
+            Delivered(),
+            Deferred(Condition.INTERNAL),
+        ]
+    assert (len(mail(here, "bob")), len(mail(here, "alice"))) == (1, 1)
+    assert ours.deliver("ann@example.org", b"", recipients[1:], content) == [Delivered()]
+    assert (len(mail(here, "bob")), len(mail(here, "alice"))) == (2, 1)

@@ -290,6 +290,16 @@ def test_a_program_runs_once_also_with_thousands_of_connections(here: Layout, tm
     assert (tmp_path / "runs").read_text() == "ran\n"
 
 
+def test_what_a_program_leaves_behind_is_not_listened_to_for_ever(here: Layout, tmp_path: Path) -> None:
+    """It has done its work and says so; that it runs once more for what its child says is not wanted."""
+    program = script(tmp_path, f"cat >/dev/null; echo ran >>{tmp_path}/runs; (trap '' PIPE; exec yes) & exit 0")
+    (tmp_path / "runs").touch()
+    (tmp_path / "runs").chmod(0o666)
+    aliases(here, f'robot: "|{program}"\n')
+    assert promptly(lambda: deliver(agent(here, command_time=20), here, "robot@va.test")) == [Delivered()]
+    assert (tmp_path / "runs").read_text() == "ran\n"
+
+
 @pytest.mark.parametrize(
     ("recipient", "sender", "expected"),
     [

@@ -136,3 +136,28 @@ def test_nothing_but_built_in_modules_is_imported_before_the_server_answers() ->
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, check=True, text=True, env=environment)
     assert done.stdout.split() == ["_socket", "vmaild", "vmaild.delivery", "vmaild.delivery.pipe"]
+
+
+@pytest.mark.parametrize("brackets", ["<{}>", "{}"])
+def test_addresses_may_stand_in_the_brackets_of_smtp(here: Layout, brackets: str) -> None:
+    assert vdeliver(here, "-f", brackets.format("ann@example.org"), brackets.format("bob@va.test")).returncode == 0
+    assert mail(here, "bob")[0].startswith(b"Return-Path: <ann@example.org>\nDelivered-To: bob@va.test\n")
+
+
+@pytest.mark.parametrize(("recipient", "status"), [("bob@va.test", 0), ("nobody@va.test", 67)])
+@pytest.mark.parametrize("closed", ["2>&-", "2>/dev/full", "1>&- 2>&-"])
+def test_a_caller_that_does_not_listen_learns_the_status_all_the_same(
+    here: Layout, closed: str, recipient: str, status: int
+) -> None:
+    command = [sys.executable, "-m", "vmaild.delivery.pipe", "--root", here.root, recipient]
+    done = subprocess.run(["/bin/sh", "-c", f'exec "$@" {closed}', "sh", *command], input=MESSAGE, check=False)
+    assert (done.returncode, len(mail(here, "bob"))) == (status, int(not status))
+
+
+def test_an_installation_that_is_not_whole_makes_the_message_wait() -> None:
+    """As while another version is being put there: any other status than 75 would send the message back."""
+    script = Path(__file__).parents[3] / "scripts/vdeliver"
+    done = subprocess.run(
+        [sys.executable, "-I", "-S", script, "bob@va.test"], input=b"", capture_output=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (75, b"vdeliver: try again later: ModuleNotFoundError\n")

@@ -145,11 +145,13 @@ def test_whatever_happens_each_sender_has_an_answer(here: Layout, writing: Writi
 
     async def run() -> Post:
         post = Post(writing, here)
-        for login in LOGINS[:4]:
-            letter = post.letter(login)
+        letters = [post.letter(login) for login in LOGINS[:4]]
+        for letter in letters:
             letter.message.attempt.one_answer = True
             writing.deliver(letter)
         await post.until(4)
+        # What may have been done before it happened is told from what was not when they come again.
+        assert all(letter.message.attempt.unnoted for letter in letters)
         for login in LOGINS[4:8]:
             writing.deliver(post.letter(login))
         await post.until(8)
@@ -158,3 +160,31 @@ def test_whatever_happens_each_sender_has_an_answer(here: Layout, writing: Writi
     answers = asyncio.run(run()).answers
     assert [answers[login] for login in LOGINS[:4]] == [[Deferred(Condition.INTERNAL)]] * 4
     assert [answers[login] for login in LOGINS[4:8]] == [[Delivered()]] * 4
+
+
+def test_where_no_more_threads_are_to_be_had_messages_wait_for_those_that_are_there(
+    here: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    async def run() -> Post:
+        with ThreadPoolExecutor(4) as disk, ThreadPoolExecutor(4) as elsewhere:
+            disk.submit(int).result()
+            agent = Agent(FileDirectory(here), MaildirStore(here.spool), outside(here, Site(), "here.test"))
+            post = Post(Writing(agent, disk, elsewhere), here)
+            with monkeypatch.context() as short:
+                short.setattr(threading.Thread, "start", refuse)
+                for _ in range(3):
+                    for login in LOGINS:
+                        post.writing.deliver(post.letter(login))
+                        await asyncio.sleep(0)
+                    await post.until(len(LOGINS))
+                    post.answers.clear()
+            for login in LOGINS:
+                post.writing.deliver(post.letter(login))
+            await post.until(len(LOGINS))
+            return post
+
+    assert asyncio.run(run()).answers == {login: [Delivered()] for login in LOGINS}
+    assert delivered(here) == dict.fromkeys(LOGINS, 4)

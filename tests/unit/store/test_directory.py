@@ -19,6 +19,7 @@ from vmaild.formats.passwd import parse_passwd
 from vmaild.formats.shadow import parse_shadow
 from vmaild.store import definitions as definitions_module
 from vmaild.store import directory as directory_module
+from vmaild.store import files as files_module
 from vmaild.store import lines
 from vmaild.store.directory import FileDirectory, canonical_address
 from vmaild.store.files import Files
@@ -129,13 +130,15 @@ def test_an_address_and_an_alias_added_in_place_are_seen_within_a_second(here: L
 
 
 @pytest.mark.usefixtures("va")
-def test_a_new_definition_is_seen_at_once(here: Layout, write: Write) -> None:
+def test_a_new_definition_is_seen_at_once(here: Layout, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
     directory = FileDirectory(here)
     directory.names()
     write("domains/vb.toto.fr.toml", 'addresses = ["127.0.0.3"]', 'aliases = ["vb.example"]')
     assert directory.domain_at("127.0.0.3") == "vb.toto.fr"
     assert directory.find("vb.example") is not None
     os.unlink(here.definition("vb.toto.fr"))
+    assert directory.names() == ["va.toto.fr"]
+    monkeypatch.setattr(definitions_module, "VANISH_AFTER", 0.0)
     assert directory.find("vb.toto.fr") is None
     assert directory.names() == ["va.toto.fr"]
 
@@ -195,7 +198,7 @@ def test_a_file_that_vanishes_for_a_moment_makes_nobody_unknown(
     assert targets(directory, "bob@va.toto.fr")
     os.rename(here.passwd("va.toto.fr"), here.passwd("va.toto.fr") + "~")
     assert targets(directory, "bob@va.toto.fr") == ["mailbox bob@va.toto.fr"]
-    monkeypatch.setattr(directory_module, "_VANISH_AFTER", 0.0)
+    monkeypatch.setattr(definitions_module, "VANISH_AFTER", 0.0)
     assert rejected(directory, "bob@va.toto.fr")
     os.rename(here.passwd("va.toto.fr") + "~", here.passwd("va.toto.fr"))
     assert targets(directory, "bob@va.toto.fr") == ["mailbox bob@va.toto.fr"]
@@ -208,9 +211,45 @@ def test_a_file_that_vanished_long_before_it_was_looked_for_is_gone(
     directory = FileDirectory(here)
     assert targets(directory, "bob@va.toto.fr")
     os.unlink(here.passwd("va.toto.fr"))
-    later = SimpleNamespace(time=lambda: time.time() + 3, monotonic=time.monotonic)
-    monkeypatch.setattr(directory_module, "time", later)
+    later = SimpleNamespace(time=lambda: time.time() + 3, time_ns=time.time_ns)
+    monkeypatch.setattr(files_module, "time", later)
     assert rejected(directory, "bob@va.toto.fr")
+
+
+@pytest.mark.usefixtures("va")
+@pytest.mark.parametrize("asked_for", ["bob@va.toto.fr", "bob@va.example", ""])
+def test_a_definition_that_vanishes_for_a_moment_makes_no_domain_unknown(
+    here: Layout, monkeypatch: pytest.MonkeyPatch, asked_for: str
+) -> None:
+    """What an editor does that keeps a copy: the old one is moved away, then the new one is written."""
+    directory = FileDirectory(here)
+    assert directory.names() == ["va.toto.fr"]
+    if asked_for:
+        assert targets(directory, asked_for)
+    path = here.definition("va.toto.fr")
+    os.rename(path, f"{path}~")
+    for _ in range(2):
+        for recipient in ("bob@va.toto.fr", "bob@va.example"):
+            assert isinstance(routing.route(directory, parse_address(recipient)), routing.Undecided)
+        assert isinstance(routing.route(directory, parse_address("bob@elsewhere.example")), routing.NotLocal)
+        assert directory.names() == []  # which looks at all of them
+    os.rename(f"{path}~", path)
+    assert targets(directory, "bob@va.toto.fr") == ["mailbox bob@va.toto.fr"]
+    os.unlink(path)
+    monkeypatch.setattr(definitions_module, "VANISH_AFTER", 0.0)
+    assert isinstance(routing.route(directory, parse_address("bob@va.toto.fr")), routing.NotLocal)
+    assert directory.names() == []
+
+
+@pytest.mark.usefixtures("va")
+def test_a_domain_that_is_removed_is_unknown_at_once(here: Layout) -> None:
+    """The copy of its definition goes with it."""
+    directory = FileDirectory(here)
+    assert targets(directory, "bob@va.example")
+    os.unlink(here.definition("va.toto.fr"))
+    os.unlink(f"{here.last_good}/va.toto.fr.toml")
+    for recipient in ("bob@va.toto.fr", "bob@va.example"):
+        assert isinstance(routing.route(directory, parse_address(recipient)), routing.NotLocal)
 
 
 def test_what_two_domains_claim_belongs_to_neither(here: Layout, write: Write) -> None:
@@ -455,7 +494,10 @@ def test_the_root_comes_from_argument_or_environment(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.usefixtures("va")
-def test_a_host_name_stands_for_the_domain_that_bears_it(here: Layout, write: Write) -> None:
+def test_a_host_name_stands_for_the_domain_that_bears_it(
+    here: Layout, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(definitions_module, "_BURST", 60.0)  # however slow the machine is
     write("domains/vb.toto.fr.toml", 'mail_host = "mail.both.fr"', 'aliases = ["vb.example"]')
     directory = FileDirectory(here)
     assert directory.domain_named("VA.toto.fr.") == "va.toto.fr"

@@ -204,6 +204,27 @@ def test_a_count_does_not_grow_without_end(maildir: Path) -> None:
     assert not (maildir / "maildirsize").exists()
 
 
+@pytest.mark.parametrize("kind", ["fifo", "link", "dangling", "device", "folder"])
+def test_what_is_no_file_in_the_place_of_the_count_holds_nobody_up(
+    maildir: Path, tmp_path: Path, kind: str
+) -> None:
+    place, other = maildir / "maildirsize", tmp_path / "other"
+    other.write_bytes(b"100S\n0 0\n")
+    match kind:
+        case "fifo":
+            os.mkfifo(place)
+        case "folder":
+            place.mkdir()
+        case _:
+            place.symlink_to({"link": str(other), "dangling": "nowhere", "device": "/dev/zero"}[kind])
+    put(maildir, 10, 0)
+    put(maildir, 60, 100)
+    with pytest.raises(OverQuota):
+        put(maildir, 60, 100)
+    assert other.read_bytes() == b"100S\n0 0\n"
+    assert kind == "folder" or place.read_bytes() == b"100S\n70 2\n"
+
+
 def test_a_count_that_cannot_be_written_does_not_fail_the_delivery(
     maildir: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

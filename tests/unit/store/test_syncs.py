@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
+import time
 from collections.abc import Generator, Sequence
 from pathlib import Path
 
@@ -142,3 +143,34 @@ def test_many_messages_each_with_its_own_result(tmp_path: Path, monkeypatch: pyt
             assert file.read_bytes() == b"X-Number: %d\nSubject: to all\n\nHello\n" % number
         elif number != broken:
             assert not [*(folder / "new").iterdir()]
+
+
+@pytest.mark.parametrize("begun", [0, 3])
+def test_where_no_more_threads_are_to_be_had_fewer_sync(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, begun: int
+) -> None:
+    descriptors = [os.open(tmp_path / f"f{number}", os.O_CREAT) for number in range(40)]
+    synced: list[int] = []
+    left, start = begun, threading.Thread.start
+
+    def start_some(thread: threading.Thread) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    def fsync_slowly(descriptor: int) -> None:
+        time.sleep(0.001)
+        synced.append(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync_slowly)
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", start_some)
+        syncs = Syncs()
+        assert syncs(descriptors) == [None] * len(descriptors)
+        assert sorted(synced) == sorted(descriptors)
+    assert syncs(descriptors) == [None] * len(descriptors)
+    assert sorted(synced) == sorted(descriptors * 2)
+    for descriptor in descriptors:
+        os.close(descriptor)

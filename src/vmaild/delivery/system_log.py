@@ -1,0 +1,24 @@
+"""The log of `vdeliver`: syslog(3), for what is not the sender's business, whom standard error may be shown to."""
+
+from __future__ import annotations
+
+import logging
+import syslog
+
+
+class _SystemLog(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        urgent = record.levelno >= logging.ERROR
+        for line in self.format(record).splitlines():
+            syslog.syslog(syslog.LOG_ERR if urgent else syslog.LOG_INFO, line)
+
+
+def system_log() -> logging.Logger:
+    """The logger of all of vmaild, which from the first call on writes there."""
+    log = logging.getLogger("vmaild")
+    if not log.handlers:
+        syslog.openlog("vdeliver", syslog.LOG_PID, syslog.LOG_MAIL)
+        log.addHandler(_SystemLog())
+        log.setLevel(logging.INFO)
+        log.propagate = False
+    return log

@@ -1,0 +1,221 @@
+"""Each system call of a worker's delivery fails (strace(1)): nothing is lost, and our trouble refuses no message.
+
+The calls are taken from a traced delivery, and each then fails in one of its own. The sender brings the message
+until it has its 250, and then it is everywhere, once. The worker lives, and holds no more than before. Some calls
+are tried each time; with VMAIL_EVERY_CALL in the environment, all are, with each error.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import smtplib
+import subprocess
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests.crash.test_every_call import (
+    FILLING,
+    MESSAGE,
+    SENDER,
+    SITUATIONS,
+    Call,
+    Post,
+    check,
+    chosen,
+    post,
+)
+from tests.served import Served, moments, start
+
+__all__ = ["post"]
+pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+
+ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "EINTR")
+FAILURES = 6
+"""How many calls of each situation are tried."""
+CALLS = frozenset(
+    """write writev pwrite64 pread64 read fsync rename link linkat unlink unlinkat openat mkdir close ftruncate
+    fcntl lseek copy_file_range newfstatat fstat getdents64 access fchown fchmod chmod pipe2 vfork clone3 socket
+    connect sendto recvfrom sendmsg accept4 ioctl poll getpeername getsockname""".split()  # noqa: SIM905
+)
+_LOOP = re.compile(r"eventfd|eventpoll|inotify|signalfd")
+"""What the event loop is made of: where that fails, there is nothing left to answer with."""
+_UNSURE = {"poll", "read", "recvfrom", "sendto", "close"}
+"""Where these fail, nobody knows whether a program or a relay has taken the message."""
+_LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)")
+EVERY = "VMAIL_EVERY_CALL" in os.environ
+LARGE = 300_000
+"""Octets of a message that does not stay in memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What is delivered."""
+
+    recipient: str
+    size: int = 0
+    cold: bool = False
+    """Whether the files of the domain have to be read again."""
+
+    def text(self, name: str) -> str:
+        """A message of that name."""
+        return MESSAGE.format(name, FILLING + "0123456789\n" * (self.size // 11))
+
+
+CASES = {
+    "quota": Case("bob@va.toto.fr"),
+    "large": Case("bob@vb.toto.fr", LARGE),
+    "filter": Case("bob@vc.toto.fr"),
+    "all": Case("all@vb.toto.fr"),
+    "cold": Case("bob@va.toto.fr", cold=True),
+}
+
+
+def open_files(pid: int) -> list[str]:
+    """What a process holds open."""
+    found = []
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(OSError):  # closed in this moment
+            found.append(os.readlink(entry))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """The worker for LMTP of a server."""
+
+    served: Served
+    post: Post
+    pid: int
+
+    def bring(self, case: Case, name: str) -> int:
+        """Bring a message by LMTP; the code of the answer, 0: there was none."""
+        if case.cold:
+            for path in self.post.root.etc.rglob("*va.toto.fr*"):
+                os.utime(path)
+        try:
+            with smtplib.LMTP(str(self.post.root.socket), timeout=30) as client:
+                refused = client.sendmail(SENDER.format(name), [case.recipient], case.text(name))
+        except smtplib.SMTPRecipientsRefused as error:
+            refused = error.recipients
+        except smtplib.SMTPResponseException as error:
+            # -1: the connection was lost.
+            return max(0, error.smtp_code)
+        except (OSError, smtplib.SMTPException):
+            return 0
+        return next((code for code, _ in refused.values()), 250)
+
+    def descriptors(self) -> list[str]:
+        """What the worker holds open, but connections, and the notes that it keeps at hand."""
+        return sorted(name for name in open_files(self.pid) if not re.search("socket:|/unanswered/", name))
+
+    def is_alive(self) -> bool:
+        """Whether it is the same process still."""
+        return self.pid in self.served.workers()
+
+    @contextmanager
+    def traced(self, path: Path) -> Iterator[None]:
+        """Have strace write down what its threads do, and what the programs do that it starts."""
+        with strace("-f", "-o", path, f"-p{self.pid}"):
+            yield
+
+    @contextmanager
+    def struck(self, call: Call, error: str) -> Iterator[None]:
+        """Have a call fail in whichever of its threads makes so many of them; in no program."""
+        threads = [f"-p{thread.name}" for thread in Path(f"/proc/{self.pid}/task").iterdir()]
+        inject = f"inject={call.name}:error={error}:when={call.nth}"
+        with strace("-o", "/dev/null", "-e", inject, *threads):
+            yield
+
+
+@contextmanager
+def strace(*options: str | Path) -> Iterator[None]:
+    """Run strace(1) on processes, the last of its options."""
+    trace = f"trace={','.join(f'?{name}' for name in sorted(CALLS))}"
+    process = subprocess.Popen(["strace", "-y", "-e", trace, *options], stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr is not None
+        for option in options:
+            if str(option).startswith("-p"):
+                said = process.stderr.readline()
+                assert "attached" in said, said
+        yield
+    finally:
+        process.kill()  # the system lets go of what it traces
+        process.communicate(timeout=30)
+
+
+@pytest.fixture
+def worker(post: Post) -> Iterator[Worker]:
+    served = start(post.root)
+    for case in CASES.values():
+        for number in range(2):
+            assert Worker(served, post, 0).bring(case, f"warm{number}") == 250
+    notes = str(post.root.path / "run/vmail/unanswered/")
+    (pid,) = (pid for pid in served.workers() if any(notes in name for name in open_files(pid)))
+    yield Worker(served, post, pid)
+    served.stop()
+
+
+def calls_in(worker: Worker, case: Case, trace: Path) -> list[Call]:
+    """The calls of one delivery, but those that the event loop itself is made of."""
+    threads = {thread.name for thread in Path(f"/proc/{worker.pid}/task").iterdir()}
+    with worker.traced(trace):
+        assert worker.bring(case, "traced") == 250
+    seen = Counter[tuple[str, str]]()
+    found: dict[Call, bool] = {}
+    for line in trace.read_text().splitlines():
+        match = _LINE.fullmatch(line)
+        if match is None or match["thread"] not in threads:
+            continue  # the end of a call that began above, or a program
+        seen[match["thread"], match["name"]] += 1
+        call = Call(match["name"], seen[match["thread"], match["name"]], match["rest"])
+        # It fails in each thread that makes so many calls.
+        found[call] = found.get(call, True) and not _LOOP.search(match["rest"])
+    return [call for call, usable in found.items() if usable]
+
+
+def faults_of(what: str, calls: list[Call]) -> Iterator[tuple[Call, str]]:
+    """What is tried."""
+    for number, call in enumerate(chosen(calls, FAILURES, f"{what} fails")):
+        yield from ((call, error) for error in (ERRORS if EVERY else ERRORS[number % len(ERRORS) :][:1]))
+
+
+def left_behind(root: Path) -> list[Path]:
+    """Files of deliveries that are over."""
+    folders = ("var/spool/vmail/*/*/tmp/*", "lists/box/tmp/*", "lists/*.lock", "var/lib/vmail/partial/*")
+    return [path for folder in folders for path in root.glob(folder)]
+
+
+def test_whichever_call_fails_nothing_is_lost_and_nothing_comes_twice(worker: Worker, tmp_path: Path) -> None:
+    held, failed = worker.descriptors(), 0
+    for what, case in CASES.items():
+        calls = calls_in(worker, case, tmp_path / "trace")
+        assert len(calls) > 15
+        for number, (call, error) in enumerate(faults_of(what, calls)):
+            name, tried = f"{what}-{number}", f"{what}: {error} at {call}"
+            with worker.struck(call, error):
+                code = worker.bring(case, name)
+            failed += code != 250
+            for _ in range(3):
+                assert code in {0, 250} or code // 100 == 4, f"{tried}: {code}"
+                if code == 250:
+                    break
+                code = worker.bring(case, name)
+            assert code == 250, tried
+            repeats = {"program", "relay"} if call.name in _UNSURE else set[str]()
+            check(worker.post.found(name), SITUATIONS[case.recipient], repeats=repeats, what=tried)
+            assert worker.is_alive(), tried
+            for _ in moments(f"{tried}: more is held open than before"):
+                if call.name == "close" or worker.descriptors() == held:
+                    break  # a close(2) that strace has fail is none
+            held = worker.descriptors()
+    assert failed > FAILURES
+    for _ in moments("there is something left of what is over"):
+        if left_behind(worker.post.root.path) == []:
+            break
