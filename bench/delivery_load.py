@@ -5,31 +5,26 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.contest import LoadFailed, Run, Work
 from bench.delivery_servers import Deliverer
 from bench.machine import machine_time
-from bench.pop3_load import LoadFailed, Run
 
 _HERE = Path(__file__).parent
 _MEGABYTE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What is asked of each server."""
+class DeliveryWork(Work):
+    """Its unit is `deliveries/s`, `MB/s` or `messages/s`."""
 
-    key: str
-    title: str
-    unit: str
-    """`deliveries/s`, `MB/s` or `messages/s`."""
-    connections: int
-    wanted: float
-    """How many times the rate of Dovecot it has to be."""
     octets: int
     """Of each message."""
     addresses: Sequence[str]
@@ -52,7 +47,7 @@ class Load:
             subprocess.run(["cc", "-O2", "-o", folder / name, _HERE / f"{name}.c"], check=True)
         return cls(folder)
 
-    def run(self, server: Deliverer, work: Work, seconds: float, warm_up: float) -> Run:
+    def run(self, server: Deliverer, work: DeliveryWork, seconds: float, warm_up: float) -> Run:
         """Do a work for some seconds, after some more that do not count. Raises LoadFailed."""
         cpu, (busy, total) = server.server.cpu(), machine_time()
         result = (self._agents if work.process else self.lmtp)(server, work, seconds, warm_up)
@@ -68,17 +63,17 @@ class Load:
             others=max(0.0, now_busy - busy - cpu - result["load_cpu"]) / total,
         )
 
-    def limit(self, work: Work, seconds: float) -> Run:
+    def limit(self, work: DeliveryWork, seconds: float) -> Run:
         """What the disk does with as many writers, if nothing else is done."""
-        folder = self.folder / "limit"
-        folder.mkdir(exist_ok=True)
+        folder = Path(tempfile.mkdtemp(prefix="limit-", dir=self.folder))
         command = [self.folder / "disklimit", folder, work.connections, seconds, work.octets]
         said = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
         rate = int(said) / seconds * (work.octets / _MEGABYTE if work.unit == "MB/s" else 1)
-        subprocess.run(["find", folder, "-type", "f", "-delete"], check=True)
-        return Run(rate=rate, p50=0.0, p99=0.0, cpu=0.0, load=0.0, others=0.0)
+        if work.unit == "MB/s":
+            shutil.rmtree(folder)
+        return Run(rate)
 
-    def lmtp(self, server: Deliverer, work: Work, seconds: float, warm_up: float) -> dict[str, float]:
+    def lmtp(self, server: Deliverer, work: DeliveryWork, seconds: float, warm_up: float) -> dict[str, float]:
         """One run of lmtpload; what it says."""
         command = [
             *(self.folder / "lmtpload", server.socket, work.connections, seconds, warm_up),
@@ -96,7 +91,7 @@ class Load:
         result: dict[str, float] = json.loads(done.stdout)
         return result
 
-    def _agents(self, server: Deliverer, work: Work, seconds: float, warm_up: float) -> dict[str, float]:
+    def _agents(self, server: Deliverer, work: DeliveryWork, seconds: float, warm_up: float) -> dict[str, float]:
         """Call delivery agents, one after the other; the same as lmtpload says, and their own CPU time."""
         message = self.folder / "message"
         head = b"From: Sender <sender@sender.example>\nSubject: One\n\n"
@@ -132,7 +127,7 @@ class Load:
         }
 
 
-def _worth(work: Work) -> float:
+def _worth(work: DeliveryWork) -> float:
     """What one message counts, in the work's unit."""
     return work.octets / _MEGABYTE if work.unit == "MB/s" else work.recipients
 

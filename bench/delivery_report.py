@@ -10,38 +10,14 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from bench.delivery_load import Work
-from bench.pop3_load import Run
+from bench.contest import DOVECOT, OURS, Measured, number
+from bench.delivery_load import DeliveryWork
 from rich.console import Console
 from rich.table import Table
 
-OURS, DOVECOT, LIMIT = "vmaild", "Dovecot", "disk"
+LIMIT = "disk"
 _ROUTING_WANTED = 50_000
 _PAGE = 140
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """All runs of a work, by the name of the server."""
-
-    work: Work
-    runs: Mapping[str, Sequence[Run]]
-
-    def rate(self, server: str) -> float:
-        """The median."""
-        return self.median(server, "rate")
-
-    def median(self, server: str, what: str) -> float:
-        """The median of one attribute of the runs; 0 where there are none."""
-        return float(median([getattr(run, what) for run in self.runs.get(server, ())] or [0.0]))
-
-    def ratio(self) -> float:
-        """How many times Dovecot's rate ours is."""
-        return self.rate(OURS) / (self.rate(DOVECOT) or 1.0)
-
-    def others(self) -> float:
-        """The share of all cores' time that others had, a median over all runs of servers."""
-        return median([run.others for name, runs in self.runs.items() if name != LIMIT for run in runs])
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +53,7 @@ class Result:
     """Its version."""
     plan: Any
     """How much was measured; see delivery.Plan."""
-    works: Sequence[Measured]
+    works: Sequence[Measured[DeliveryWork]]
     memory: Mapping[str, Memory]
     routing: Routing
     machine: Mapping[str, str]
@@ -135,40 +111,19 @@ def _table(result: Result) -> Table:
         table.add_row(
             f"{work.title}, {work.unit}",
             str(work.connections),
-            _number(measured.rate(OURS)),
-            _number(measured.rate(DOVECOT)),
+            number(measured.rate(OURS)),
+            number(measured.rate(DOVECOT)),
             f"[{'green' if ratio >= work.wanted else 'red'}]{ratio:.1f}[/]",
             f"{work.wanted:g}",
-            _number(measured.rate(LIMIT)),
+            number(measured.rate(LIMIT)),
             *(f"{measured.median(name, what) * 1e3:.1f}" for what in ("cpu", "p50") for name in (OURS, DOVECOT)),
         )
     return table
 
 
-def _number(value: float) -> str:
-    if not value:
-        return ""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
-
-
 def _as_json(result: Result) -> dict[str, object]:
     works = [
-        {
-            "work": measured.work.key,
-            "title": measured.work.title,
-            "connections": measured.work.connections,
-            "unit": measured.work.unit,
-            "wanted": measured.work.wanted,
-            "octets": measured.work.octets,
-            "recipients": measured.work.recipients,
-            "times": measured.ratio(),
-            "others": measured.others(),
-            "median": {
-                name: {what: measured.median(name, what) for what in ("rate", "p50", "p99", "cpu", "load")}
-                for name in measured.runs
-            },
-            "runs": {name: [asdict(run) for run in runs] for name, runs in measured.runs.items()},
-        }
+        {**measured.as_json(), "octets": measured.work.octets, "recipients": measured.work.recipients}
         for measured in result.works
     ]
     return {
@@ -206,7 +161,7 @@ def render_plot(result: Result) -> str:
     )
 
 
-def _panel(left: int, measured: Measured) -> str:
+def _panel(left: int, measured: Measured[DeliveryWork]) -> str:
     floor = _TOP + _HEIGHT
     top = max(measured.rate(name) for name in _COLOURS) or 1.0
     work = measured.work
@@ -220,7 +175,7 @@ def _panel(left: int, measured: Measured) -> str:
             f'<rect x="{bar}" y="{floor - height:.1f}" width="{_BAR - 6}" height="{height:.1f}" fill="{colour}">'
             f"<title>{name}: {value:,.1f}</title></rect>"
             f'<text x="{bar + _BAR / 2 - 3}" y="{floor - height - 4:.1f}" font-size="10" text-anchor="middle">'
-            f"{_number(value)}</text>\n"
+            f"{number(value)}</text>\n"
         )
     label = f"{measured.ratio():.1f} x, {work.wanted:g} wanted"
     parts.append(f'<text x="{left}" y="{floor + 18}">{label}</text>\n')

@@ -113,13 +113,14 @@ class Deliverer:
         login, _, domain = address.partition("@")
         return self.spool / domain / login / "new"
 
-    def forget(self, address: str) -> int:
-        """Remove what a recipient has got; how many messages."""
-        count = 0
+    def holds(self, address: str) -> int:
+        """How many messages a recipient has got."""
+        return len(os.listdir(self.new(address)))
+
+    def forget(self, address: str) -> None:
+        """Remove what a recipient has got."""
         for entry in os.scandir(self.new(address)):
             os.unlink(entry.path)
-            count += 1
-        return count
 
 
 def accounts(number: int) -> list[str]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench import machine
+from bench.contest import LoadFailed, Measured, Run
 from bench.pop3_abuse import beside, refusals, tell
-from bench.pop3_load import Load, LoadFailed, Run, Work
-from bench.pop3_plot import Measured
+from bench.pop3_load import Load, Pop3Work
 from bench.pop3_report import Idle, Result
 from bench.pop3_servers import NotUp, Server, dovecot_version, start_dovecot, start_limit, start_ours
 from bench.pop3_site import Account, Mail, lay_out, message
@@ -103,31 +103,33 @@ def _measure(plan: Plan, folder: Path | None, say: Callable[[str], None]) -> Res
     )
 
 
-def _works(mail: Mail) -> list[Work]:
+def _works(mail: Mail) -> list[Pop3Work]:
     return [
-        *(Work("poll", "poll", "sessions/s", number, 8, "poll", mail.some) for number in (1, 16, 64)),
-        Work("light", "poll, hash at no cost", "sessions/s", 16, 0, "poll", mail.light),
+        *(Pop3Work("poll", "poll", "sessions/s", number, 8, "poll", mail.some) for number in (1, 16, 64)),
+        Pop3Work("light", "poll, hash at no cost", "sessions/s", 16, 0, "poll", mail.light),
         *(
-            Work("tls", "poll over TLS, ECDSA", "sessions/s", number, 2, "poll", mail.some, tls=True)
+            Pop3Work("tls", "poll over TLS, ECDSA", "sessions/s", number, 2, "poll", mail.some, tls=True)
             for number in (1, 16, 64)
         ),
-        *(Work("fetch", "fetch 10 x 4 kB", "messages/s", number, 3, "fetch", mail.some) for number in (1, 16, 64)),
-        Work("big", "RETR of 25 MB", "MB/s", 1, 1, "big", [mail.big]),
-        Work("many", f"poll of {mail.many.messages:,} messages", "sessions/s", 1, 20, "poll", [mail.many]),
+        *(
+            Pop3Work("fetch", "fetch 10 x 4 kB", "messages/s", number, 3, "fetch", mail.some)
+            for number in (1, 16, 64)
+        ),
+        Pop3Work("big", "RETR of 25 MB", "MB/s", 1, 1, "big", [mail.big]),
+        Pop3Work("many", f"poll of {mail.many.messages:,} messages", "sessions/s", 1, 20, "poll", [mail.many]),
     ]
 
 
 def _alternate(
-    load: Load, work: Work, servers: Sequence[Server], plan: Plan, say: Callable[[str], None]
-) -> Measured:
+    load: Load, work: Pop3Work, servers: Sequence[Server], plan: Plan, say: Callable[[str], None]
+) -> Measured[Pop3Work]:
     """The runs of one work, by all servers in turn."""
     runs: dict[str, list[Run]] = {server.name: [] for server in servers}
     for _ in range(plan.rounds):
         for server in servers:
             runs[server.name].append(load.run(server, work, plan.seconds, plan.seconds / 4))
     measured = Measured(work, runs)
-    told = ", ".join(f"{name} {measured.rate(name):,.0f}" for name in runs)
-    say(f"POP3: {work.title}, {work.connections} at a time: {told} {work.unit}")
+    say(f"POP3: {measured.told()}")
     return measured
 
 
@@ -157,7 +159,7 @@ def _as_room_is(accounts: Sequence[Account]) -> Sequence[Account]:
     return accounts[: min(len(accounts), free // _IDLE_NEEDS)]
 
 
-def _peak(load: Load, server: Server, work: Work) -> int:
+def _peak(load: Load, server: Server, work: Pop3Work) -> int:
     """Bytes by which a work makes a server grow at most."""
     server.forget_peak()
     before = server.peak()

@@ -16,7 +16,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from bench.pop3_load import Load, Run, Work
+from bench.contest import Run
+from bench.pop3_load import Load, Pop3Work
 from bench.pop3_servers import Server
 from bench.pop3_site import ADDRESSES, BENCH, LIGHT, Mail
 
@@ -59,8 +60,8 @@ class Refusals:
 
 def beside(load: Load, servers: Sequence[Server], mail: Mail, rounds: int, seconds: float) -> Beside:
     """Measure polls without and with wrong passwords in turn. Raises LoadFailed."""
-    good = Work("beside", "poll", "sessions/s", 16, 0, "poll", mail.some)
-    wrong = Work("wrong", "wrong passwords", "sessions/s", GUESSERS, 0, "wrong", mail.guessed)
+    good = Pop3Work("beside", "poll", "sessions/s", 16, 0, "poll", mail.some)
+    wrong = Pop3Work("wrong", "wrong passwords", "sessions/s", GUESSERS, 0, "wrong", mail.guessed)
     quiet: dict[str, list[Run]] = {server.name: [] for server in servers}
     loud: dict[str, list[Run]] = {server.name: [] for server in servers}
     for _ in range(rounds):

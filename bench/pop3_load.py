@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.contest import LoadFailed, Run, Work
 from bench.machine import machine_time
 from bench.pop3_servers import Server
 from bench.pop3_site import ADDRESSES, Account
@@ -19,43 +20,15 @@ _LOGIN_TIME = 300.0
 """Seconds within which all idle sessions have to be logged in."""
 
 
-class LoadFailed(Exception):
-    """A server said what it should not; the text tells what."""
-
-
 @dataclass(frozen=True, slots=True)
-class Work:
-    """What is asked of each server."""
+class Pop3Work(Work):
+    """Its unit is `sessions/s`, `messages/s` or `MB/s`."""
 
-    key: str
-    title: str
-    unit: str
-    """`sessions/s`, `messages/s` or `MB/s`."""
-    connections: int
-    wanted: float
-    """How many times the rate of Dovecot it has to be; 0: it is only told."""
     script: str = ""
     """Of pop3load."""
     accounts: Sequence[Account] = field(default=(), repr=False)
     tls: bool = False
     """Whether all of it is under TLS."""
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One run of one work."""
-
-    rate: float
-    """In the work's unit."""
-    p50: float
-    """Seconds that a session takes, from connect to the reply to QUIT."""
-    p99: float
-    cpu: float
-    """Seconds of CPU that a session costs the server."""
-    load: float
-    """Share of all cores' time that the load generator used."""
-    others: float
-    """Share of all cores' time that went to neither of both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +43,7 @@ class Load:
         subprocess.run(["cc", "-O2", "-o", folder / "pop3load", _SOURCE, "-lssl", "-lcrypto"], check=True)
         return cls(folder)
 
-    def run(self, server: Server, work: Work, seconds: float, warm_up: float) -> Run:
+    def run(self, server: Server, work: Pop3Work, seconds: float, warm_up: float) -> Run:
         """Do a work for some seconds, after some more that do not count. Raises LoadFailed."""
         cpu, (busy, total) = server.cpu(), machine_time()
         with self._start(server, work, seconds, warm_up) as process:
@@ -98,7 +71,7 @@ class Load:
     @contextmanager
     def idle(self, server: Server, accounts: Sequence[Account]) -> Iterator[float]:
         """Keep a session of each account logged in; yields the seconds that the logins took. Raises LoadFailed."""
-        work = Work("idle", "idle", "sessions/s", len(accounts), 0, "idle", accounts)
+        work = Pop3Work("idle", "idle", "sessions/s", len(accounts), 0, "idle", accounts)
         with self._start(server, work, _LOGIN_TIME, 0.0) as process:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -111,7 +84,7 @@ class Load:
                 process.stdout.close()  # which is how it is told to end
 
     @contextmanager
-    def under_way(self, server: Server, work: Work, seconds: float) -> Iterator[None]:
+    def under_way(self, server: Server, work: Pop3Work, seconds: float) -> Iterator[None]:
         """Do a work beside what is done meanwhile, for so many seconds at most. Raises LoadFailed."""
         with self._start(server, work, seconds, 0.0) as process:
             yield
@@ -119,7 +92,7 @@ class Load:
                 raise LoadFailed(f"{server.name}, {work.title}: {process.communicate()[1].strip()}")
             process.terminate()
 
-    def _start(self, server: Server, work: Work, seconds: float, warm_up: float) -> subprocess.Popen[str]:
+    def _start(self, server: Server, work: Pop3Work, seconds: float, warm_up: float) -> subprocess.Popen[str]:
         accounts = work.accounts
         users = self.folder / f"accounts-{work.script}"
         users.write_text("".join(f"{one.login} {one.password} {one.messages} {one.octets}\n" for one in accounts))

@@ -1,56 +1,21 @@
-"""What was measured of a work by all servers, and its plot."""
+"""The plot of what the POP3 bench found."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from html import escape
-from statistics import median
 
-from bench.pop3_load import Run, Work
+from bench.contest import DOVECOT, OURS, Measured
+from bench.pop3_load import Pop3Work
 
-OURS, DOVECOT, KEPT, LIMIT = "vmaild", "Dovecot", "Dovecot+", "limit"
-"""The servers; see pop3_servers and limit."""
-
-
-@dataclass(frozen=True, slots=True)
-class Measured:
-    """All runs of a work, by the name of the server."""
-
-    work: Work
-    runs: Mapping[str, Sequence[Run]]
-
-    def rate(self, server: str) -> float:
-        """The median."""
-        return self.median(server, "rate")
-
-    def median(self, server: str, what: str) -> float:
-        """The median of one attribute of the runs; 0 where there are none."""
-        return float(median([getattr(run, what) for run in self.runs.get(server, ())] or [0.0]))
-
-    def spread(self, server: str) -> float:
-        """How far the fastest run was from the slowest, as a share of the median."""
-        rates = [run.rate for run in self.runs[server]]
-        return (max(rates) - min(rates)) / median(rates) if median(rates) else 0.0
-
-    def ratio(self) -> float:
-        """How many times Dovecot's rate ours is."""
-        return _ratio(self.rate(OURS), self.rate(DOVECOT))
-
-    def cpu_ratio(self) -> float:
-        """How many times our CPU time Dovecot's is."""
-        return _ratio(self.median(DOVECOT, "cpu"), self.median(OURS, "cpu"))
-
-    def others(self) -> float:
-        """The share of all cores' time that others had, a median over all runs."""
-        return median([run.others for runs in self.runs.values() for run in runs])
-
+KEPT, LIMIT = "Dovecot+", "limit"
+"""The other servers; see pop3_servers and limit."""
 
 _WIDTH, _PANEL, _HEIGHT, _TOP, _BAR = 1020, 290, 200, 64, 21
 _COLOURS = {OURS: "#1b7f5c", DOVECOT: "#b4552d", KEPT: "#dba287", LIMIT: "#9aa3ad"}
 
 
-def render_plot(measured_works: Sequence[Measured], of: str) -> str:
+def render_plot(measured_works: Sequence[Measured[Pop3Work]], of: str) -> str:
     """Three panels of bars as SVG: poll, fetch, and latency of polls (p99)."""
     polls = [measured for measured in measured_works if measured.work.key == "poll"]
     fetches = [measured for measured in measured_works if measured.work.key == "fetch"]
@@ -74,7 +39,7 @@ def render_plot(measured_works: Sequence[Measured], of: str) -> str:
     )
 
 
-def _panel(place: int, title: str, works: Sequence[Measured], what: str, scale: float) -> str:
+def _panel(place: int, title: str, works: Sequence[Measured[Pop3Work]], what: str, scale: float) -> str:
     left = 20 + place * (_PANEL + 50)
     floor = _TOP + _HEIGHT
     top = max((measured.median(name, what) for measured in works for name in _COLOURS), default=0) or 1.0
@@ -103,7 +68,3 @@ def _short(value: float) -> str:
     if value >= 10_000:
         return f"{value / 1000:.0f}k"
     return f"{value / 1000:.1f}k" if value >= 1000 else f"{value:.0f}" if value >= 10 else f"{value:.1f}"
-
-
-def _ratio(one: float, other: float) -> float:
-    return one / other if other else 0.0

@@ -9,8 +9,10 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from bench.contest import DOVECOT, OURS, Measured, number
 from bench.pop3_abuse import ALIKE, Beside, Refusals
-from bench.pop3_plot import DOVECOT, KEPT, LIMIT, OURS, Measured, render_plot
+from bench.pop3_load import Pop3Work
+from bench.pop3_plot import KEPT, LIMIT, render_plot
 from rich.console import Console
 from rich.table import Table
 
@@ -49,7 +51,7 @@ class Result:
     """Its version."""
     plan: Any
     """How much was measured; see pop3.Plan."""
-    works: Sequence[Measured]
+    works: Sequence[Measured[Pop3Work]]
     idle: Mapping[str, Idle]
     big_message_growth: int
     """Bytes by which our server grew at most to send the large message."""
@@ -113,23 +115,23 @@ def _speed(result: Result) -> Table:
         table.add_row(
             f"{work.title}, {work.unit}",
             str(work.connections),
-            _number(measured.rate(OURS)),
-            _number(measured.rate(DOVECOT)),
+            number(measured.rate(OURS)),
+            number(measured.rate(DOVECOT)),
             _coloured(ratio, good=ratio >= work.wanted),
             f"{work.wanted:g}" if work.wanted else "",
-            _number(measured.rate(KEPT)),
-            _number(measured.rate(LIMIT)),
+            number(measured.rate(KEPT)),
+            number(measured.rate(LIMIT)),
         )
     beside = result.beside
     times = beside.times(OURS)
     table.add_row(
         "p99 beside wrong passwords, quiet = 1",
         str(beside.connections),
-        _number(times),
-        _number(beside.times(DOVECOT)),
+        number(times),
+        number(beside.times(DOVECOT)),
         _coloured(times, good=times <= _BESIDE_WANTED),
         f"<= {_BESIDE_WANTED:g}",
-        _number(beside.times(KEPT)),
+        number(beside.times(KEPT)),
         "",
     )
     ours, dovecot = result.idle[OURS], result.idle[DOVECOT]
@@ -137,8 +139,8 @@ def _speed(result: Result) -> Table:
     table.add_row(
         f"{ours.sessions:,} idle sessions, MiB",
         "",
-        _number(ours.during / 2**20),
-        _number(dovecot.during / 2**20),
+        number(ours.during / 2**20),
+        number(dovecot.during / 2**20),
         _coloured(ratio, good=ratio >= _IDLE_WANTED and ours.during < _IDLE_BYTES * ours.sessions),
         f"{_IDLE_WANTED:g}",
         "",
@@ -171,13 +173,7 @@ def _cost(result: Result) -> Table:
 
 
 def _coloured(ratio: float, *, good: bool) -> str:
-    return f"[{'green' if good else 'red'}]{_number(ratio)}[/]"
-
-
-def _number(value: float) -> str:
-    if not value:
-        return ""
-    return f"{value:,.0f}" if value >= 100 else f"{value:.1f}"
+    return f"[{'green' if good else 'red'}]{number(ratio)}[/]"
 
 
 # -- files
@@ -193,30 +189,12 @@ def write(result: Result, folder: Path) -> list[Path]:
 
 
 def _as_json(result: Result) -> dict[str, object]:
-    works = [
-        {
-            "work": measured.work.key,
-            "title": measured.work.title,
-            "connections": measured.work.connections,
-            "unit": measured.work.unit,
-            "wanted": measured.work.wanted,
-            "times": measured.ratio(),
-            "times_cpu": measured.cpu_ratio(),
-            "others": measured.others(),
-            "median": {
-                name: {what: measured.median(name, what) for what in ("rate", "p50", "p99", "cpu", "load")}
-                for name in measured.runs
-            },
-            "runs": {name: [asdict(run) for run in runs] for name, runs in measured.runs.items()},
-        }
-        for measured in result.works
-    ]
     return {
         "machine": result.machine,
         "seconds": result.seconds,
         "dovecot": result.dovecot,
         "plan": asdict(result.plan),
-        "works": works,
+        "works": [measured.as_json() for measured in result.works],
         "idle": {name: asdict(idle) | {"each": idle.each} for name, idle in result.idle.items()},
         "big_message_growth": result.big_message_growth,
         "beside": asdict(result.beside),

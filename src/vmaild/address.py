@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 MAX_LOCAL_PART = 256
 """Octets. RFC 5321 4.5.3.1.1 asks for 64; VERP and SRS senders are longer and real."""
@@ -61,6 +62,7 @@ def is_dot_string(local_part: str) -> bool:
     return _DOT_STRING.fullmatch(local_part) is not None
 
 
+@lru_cache(maxsize=1024)  # most recipients are of the same few domains
 def canonical_domain(text: str) -> str:
     """Bring a domain name into its one spelling: lower case, A-labels (RFC 5890), no final dot.
 

@@ -45,25 +45,16 @@ class Condition(Enum):
     )
     INTERNAL = (EX_TEMPFAIL, 451, "4.3.0", "Internal error, try again later")
 
-    @property
-    def exit_status(self) -> int:
-        """Exit status of `vdeliver`, of sysexits(3)."""
-        return self.value[0]
-
-    @property
-    def code(self) -> int:
+    def __init__(self, exit_status: int, code: int, enhanced: str, text: str) -> None:
+        # Attributes: a message for many asks for them thousands of times.
+        self.exit_status = exit_status
+        """Of `vdeliver`, of sysexits(3)."""
+        self.code = code
         """SMTP and LMTP reply code (RFC 5321 4.2.3)."""
-        return self.value[1]
-
-    @property
-    def enhanced(self) -> str:
+        self.enhanced = enhanced
         """Enhanced status code (RFC 3463)."""
-        return self.value[2]
-
-    @property
-    def text(self) -> str:
+        self.text = text
         """What the sender may read when nothing more precise is known."""
-        return self.value[3]
 
 
 @dataclass(frozen=True, slots=True)

@@ -268,6 +268,33 @@ class Directory(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """A directory at one moment: each domain is looked for once.
+
+    For questions that came together. All of them had been asked before the first is answered, so none of them can
+    be about a change that was made later.
+    """
+
+    directory: Directory
+    _found: dict[str, Domain | None] = field(default_factory=dict)
+
+    @property
+    def delimiter(self) -> str:
+        """See Directory."""
+        return self.directory.delimiter
+
+    def find(self, name: str) -> Domain | None:
+        """See Directory."""
+        if name not in self._found:
+            self._found[name] = self.directory.find(name)
+        return self._found[name]
+
+    def bounced_to(self, local_part: str) -> Address | None:
+        """See Directory."""
+        return self.directory.bounced_to(local_part)
+
+
 class Passwords(Directory, Protocol):
     """What logging in asks of the outside, besides. Both raise LookupFailed."""
 

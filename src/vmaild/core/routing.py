@@ -193,13 +193,16 @@ def answer(decided: Route) -> Outcome:
     """What RCPT answers: acceptance, or why not."""
     match decided:
         case Accepted():
-            return Delivered(Condition.ACCEPTED)
+            return _ACCEPTED
         case Rejected(reason):
             return RejectedOutcome(reason)
         case NotLocal():
             return RejectedOutcome(Condition.NOT_LOCAL)
         case Undecided(reason):
             return Deferred(reason)
+
+
+_ACCEPTED = Delivered(Condition.ACCEPTED)
 
 
 class _Undecidable(Exception):

@@ -35,6 +35,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import Final
 
 from vmaild.address import Address, AddressError, parse_address
@@ -540,6 +541,7 @@ def _no_argument(verb: str, argument: bytes) -> None:
 # Replies.
 
 
+@lru_cache(maxsize=64)  # most of those to one client are the same few
 def render_reply(text: str, *, utf8: bool = False) -> bytes:
     """One reply line with its CRLF: whatever `text` holds, one line of 512 octets at most.
 
@@ -565,12 +567,12 @@ def folded(outcomes: Sequence[Outcome]) -> Outcome:
 
 def _consistent(outcome: Outcome) -> Outcome:
     """The outcome, if its kind and its reply code say the same; raises LocalProtocolError."""
-    kinds = {2: Delivered, 4: Deferred, 5: Rejected}
-    if type(outcome) is not kinds.get(outcome.code // 100):
+    if type(outcome) is not _KINDS.get(outcome.code // 100):
         raise LocalProtocolError(f"{outcome!r} says two things")
     return outcome
 
 
+_KINDS = {2: Delivered, 4: Deferred, 5: Rejected}
 _IN_TRANSACTION = {State.MAIL, State.RCPT, State.DATA}
 _SAY_HELLO = "Say hello first"
 _SAY_MAIL = "MAIL comes first"

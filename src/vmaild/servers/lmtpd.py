@@ -18,6 +18,7 @@ from functools import lru_cache
 from typing import cast
 
 from vmaild import __version__
+from vmaild.core.directory import Glance
 from vmaild.delivery.agent import Agent, Order
 from vmaild.delivery.message import Attempt, Message
 from vmaild.outcome import Condition, Deferred, Delivered, Outcome, Rejected
@@ -115,6 +116,8 @@ class LmtpSession(asyncio.Protocol):
         self._size = 0
         """What the sender has announced of the message (RFC 1870)."""
         self._orders: list[Order] = []
+        self._glance: Glance | None = None
+        """What was seen of the directory since the client was last heard."""
         self._content: Content | None = None
         self._failure: Outcome | None = None
         """Why the content could not be kept, when that was noticed while it came."""
@@ -197,6 +200,7 @@ class LmtpSession(asyncio.Protocol):
     def _pump(self) -> None:
         """Carry events out until there is none, then send what there is to say."""
         core, transport = self._core, self._transport
+        self._glance = None
         while self._writable:
             event = core.next_event()
             if isinstance(event, Wait):
@@ -243,11 +247,12 @@ class LmtpSession(asyncio.Protocol):
     def _reset(self) -> None:
         if self._content is not None:
             self._content.close()
-        self._content, self._failure, self._orders = None, None, []
+        self._content, self._failure, self._orders, self._glance = None, None, [], None
 
     def _accept(self, event: Recipient) -> Outcome:
         try:
-            outcome, order = self._service.agent.accept(event.address, self._size)
+            self._glance = self._glance or self._service.agent.glance()
+            outcome, order = self._service.agent.accept(event.address, self._size, self._glance)
         except Exception:
             log.exception("%s: cannot be routed", event.address)
             return Deferred(Condition.INTERNAL)
@@ -276,17 +281,17 @@ class LmtpSession(asyncio.Protocol):
         self._keep(Content.finish)
         content, orders = self._content, self._orders
         if self._failure is not None or content is None:
-            outcomes: list[Outcome] = [self._failure or Deferred(Condition.INTERNAL)] * len(orders)
-            self._count(outcomes, 0)
-            self._core.send(outcomes)
+            failed: list[Outcome] = [self._failure or Deferred(Condition.INTERNAL)] * len(orders)
+            self._count(failed, 0)
+            self._core.send(failed)
             self._reset()
             return
         one_answer = self._dialect is Dialect.SMTP or self._is_vdeliver
         attempt = self._service.agent.attempt(one_answer=one_answer)
         message = Message(self._sender, self._trace(orders), content, attempt)
         letter = Letter(message, orders, lambda outcomes: self._delivered(message, outcomes))
-        if len(self._service.sessions) == 1 and letter.copies == 1 and letter.is_quick and letter.is_small:
-            (outcomes,) = self._service.writing.outcomes([letter])
+        outcomes = self._service.writing.at_once(letter) if len(self._service.sessions) == 1 else None
+        if outcomes is not None:
             self._answer(message, outcomes)
             return
         self.working = True

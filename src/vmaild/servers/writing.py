@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
@@ -24,6 +25,10 @@ _ROUNDS = 2
 """Rounds of messages that are written at the same time: while one waits for the disk, the next is made ready."""
 _MOST = 100
 """Copies in a round, as far as whole messages allow."""
+_BRIEF = 0.02
+"""Seconds that a delivery may keep the event loop from new connections."""
+_CAREFUL = 10.0
+"""Seconds for which the event loop waits for no disk, after one that took longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,8 @@ class Writing:
     """Under way."""
     _called: bool = False
     """Whether a round begins once all that has come just now was looked at."""
+    _careful_until: float = 0.0
+    """In seconds of time.monotonic()."""
 
     def deliver(self, letter: Letter) -> None:
         """Deliver a message; its `back` is called later."""
@@ -75,6 +82,21 @@ class Writing:
             if not self._called:
                 self._called = True
                 asyncio.get_running_loop().call_soon(self._begin)
+
+    def at_once(self, letter: Letter) -> list[Outcome] | None:
+        """Deliver a message in the event loop, where that is quick; None: nothing was done, and `deliver` is to.
+
+        For a client that nobody waits beside: no thread has to be woken, which takes a third of the time on a
+        quick disk. Whoever connects meanwhile waits for two syncs; a disk that is slow delays nobody but once.
+        """
+        began = time.monotonic()
+        if began < self._careful_until or letter.copies != 1 or not (letter.is_quick and letter.is_small):
+            return None
+        (outcomes,) = self.outcomes([letter])
+        now = time.monotonic()
+        if now - began > _BRIEF:
+            self._careful_until = now + _CAREFUL
+        return outcomes
 
     def outcomes(self, letters: Sequence[Letter]) -> list[list[Outcome]]:
         """Deliver messages here and now. Blocks, from any thread; never raises."""

@@ -85,6 +85,8 @@ def counted(path: str, size: int, quota: Quota, warning: int = 0) -> Iterator[Co
 
 def record(path: str, size: int, messages: int) -> None:
     """Note a change of what the maildir `path` holds, if it is being counted. Never fails."""
+    if not os.access(f"{path}/{FILE_NAME}", os.F_OK):
+        return  # which an exception tells more slowly
     try:
         fd = os.open(f"{path}/{FILE_NAME}", os.O_WRONLY | _SAFELY)
     except FileNotFoundError:

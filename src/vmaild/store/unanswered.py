@@ -56,6 +56,8 @@ class Unanswered:
     def __init__(self, folder: str) -> None:
         self._folder = folder
         self._pid = 0
+        self._head = ""
+        """With which the notes of this process begin."""
         self._lock = threading.Lock()
         """For the first of the threads."""
         self._files: dict[str, int] = {}
@@ -89,10 +91,12 @@ class Unanswered:
 
     def _left(self, once: Once) -> str | None:
         note = self._path(once)
+        if not os.access(note, os.F_OK):
+            return None  # nearly always so, and an exception takes longer
         try:
             fd = os.open(note, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         except OSError:
-            return None  # nearly always so
+            return None
         try:
             born, pid, start, path = os.fsdecode(os.read(fd, _MOST)).partition("\n")[0].split(":", 3)
             age = time.time() - os.fstat(fd).st_mtime
@@ -118,7 +122,7 @@ class Unanswered:
         try:
             name = self._take()
             try:
-                self._write(name, str(self._pid), path)
+                os.pwrite(self._files[name], os.fsencode(f"{self._head}{path}\n"), 0)
                 os.link(f"{self._folder}/{name}", self._path(once))
             except BaseException:
                 self._free.append(name)
@@ -146,15 +150,12 @@ class Unanswered:
             if once.note:
                 with suppress(OSError):
                     path = os.fsdecode(os.pread(self._files[once.note], _MOST, 0)).split(":", 3)[3]
-                    self._write(once.note, _NOBODY, path.partition("\n")[0])
+                    path = path.partition("\n")[0]
+                    os.pwrite(self._files[once.note], os.fsencode(f"{_head(_NOBODY)}{path}\n"), 0)
                     os.unlink(f"{self._folder}/{once.note}")  # what is left is the note
                 with suppress(OSError):
                     os.close(self._files.pop(once.note))
                 once.note = ""
-
-    def _write(self, name: str, pid: str, path: str) -> None:
-        text = f"{boot()}:{pid}:{began(pid)}:{path}\n"
-        os.pwrite(self._files[name], os.fsencode(text), 0)
 
     def _take(self) -> str:
         """A file of ours that is free. Raises OSError."""
@@ -182,6 +183,7 @@ class Unanswered:
                     if (pid and start != began(pid)) or time.time() - entry.stat().st_mtime > KEPT:
                         os.unlink(entry.path)
         atexit.register(self.end)
+        self._head = _head(str(os.getpid()))
         self._pid = os.getpid()  # last: from now on the other threads go on
 
     def end(self) -> None:
@@ -195,6 +197,11 @@ class Unanswered:
             digest = hashlib.sha256(once.key.encode("utf-8", "surrogateescape")).hexdigest()
             once.place = f"{self._folder}/{digest}"
         return once.place
+
+
+def _head(pid: str) -> str:
+    """With which the note of a process begins; the place follows."""
+    return f"{boot()}:{pid}:{began(pid)}:"
 
 
 def _as_ourselves() -> AbstractContextManager[None]:

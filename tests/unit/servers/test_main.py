@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 from tests.served import Root, Served, unmeasured
 
-from vmaild.servers.__main__ import main
+from vmaild.servers.__main__ import _Line, main
 
 HEAVY = {
     "typer", "click", "rich", "jinja2", "fastapi", "starlette", "pydantic", "uvicorn", "dns", "sqlalchemy",
@@ -70,3 +72,14 @@ def test_settings_that_cannot_be_read_keep_it_from_starting(
     (root.etc / "vmail.toml").write_text("[pop3")
     assert main([str(root.path)]) == 1
     assert "vmail.toml" in capsys.readouterr().err
+
+
+def test_a_line_of_the_log_has_the_time_of_its_own_second() -> None:
+    line = _Line("%(asctime)s %(message)s", "%H:%M:%S")
+    made = []
+    for created in (1_700_000_000.9, 1_700_000_000.1, 1_700_003_601.0):
+        record = logging.LogRecord("vmaild", logging.INFO, "", 0, "hello", None, None)
+        record.created = created
+        made.append(line.format(record))
+    expected = [time.strftime("%H:%M:%S hello", time.localtime(s)) for s in (1_700_000_000, 1_700_003_601)]
+    assert made == [expected[0], *expected]
