@@ -171,6 +171,7 @@ def test_openssl_s_client(secure: Secure, direct: bool, version: str) -> None:
     assert done.stdout.count("+OK") == (6 if direct else 5)  # the greeting before STLS is not shown
     old = run("openssl", "s_client", *how, "-tls1_1", "-cipher", "DEFAULT@SECLEVEL=0", stdin="")
     assert old.returncode != 0, "RFC 8996: TLS 1.1 is not to be spoken"
+    assert "alert protocol version" in old.stderr, "and who asks for it is told why"
 
 
 def test_mutt(secure: Secure, direct: bool, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import ssl
 import struct
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -70,6 +71,17 @@ class Served:
         for server in servers:
             server.close()
         service.drain(now=True)
+
+    def hold_up(self, seconds: float) -> None:
+        """Let it do nothing for a while; what comes then waits."""
+        held = threading.Event()
+
+        def hold() -> None:
+            held.set()
+            time.sleep(seconds)
+
+        self._loop.call_soon_threadsafe(hold)
+        assert held.wait(10)
 
     def __enter__(self) -> Served:
         self._thread.start()
@@ -213,6 +225,23 @@ def test_a_connection_cut_off_after_the_login_deletes_nothing(served: Served, un
             b"+OK 1 5\r\n",
         ]
     assert len(list((mailbox / "new").iterdir())) == 2
+
+
+def test_who_is_gone_before_it_is_received_is_nobody(served: Served, caplog: pytest.LogCaptureFixture) -> None:
+    """Its address is not known any more; it must not be taken for a client of this machine."""
+    caplog.set_level("INFO", "vmaild")
+    served.hold_up(0.2)
+    for _ in range(3):
+        client = socket.create_connection((VIRTUAL, served.ports[VIRTUAL]), 20)
+        client.sendall(b"USER bob\r\nPASS guess\r\n")
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        client.close()
+    with socket.create_connection((VIRTUAL, served.ports[VIRTUAL]), 20) as client, client.makefile("rb") as reader:
+        client.sendall(b"QUIT\r\n")
+        assert reader.readlines()[-1].endswith(b"signing off\r\n")
+    assert "client=127.0.0.1" in caplog.text
+    assert "client=local" not in caplog.text
+    assert "login failed" not in caplog.text
 
 
 @pytest.mark.parametrize(

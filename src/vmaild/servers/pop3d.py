@@ -53,7 +53,8 @@ from vmaild.protocol.pop3_events import (
 from vmaild.protocol.waits import Wait
 from vmaild.servers.board import CLOSED, Metric, Row
 from vmaild.servers.logins import Attempt, Logins
-from vmaild.servers.tls import Certificates, Secured
+from vmaild.servers.secured import DESCRIPTOR, Secured
+from vmaild.servers.tls import Certificates
 from vmaild.store.directory import DirectoryStore, canonical_address
 from vmaild.store.messages import Mailbox, Maildrop, MaildropBusy, MessageGone, MessageStore, StoreError
 
@@ -207,9 +208,14 @@ class Pop3Session(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Settle the domain, greet."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by name
-        arrival = self._arrival or Arrival(
-            local_host(transport.get_extra_info("peername")), local_host(transport.get_extra_info("sockname"))
-        )
+        arrival = self._arrival
+        if arrival is None:
+            client, here = (local_host(transport.get_extra_info(name)) for name in ("peername", "sockname"))
+            if here and not client:  # gone already: nobody knows who it was, and what it said does not count
+                self._gone = True
+                self._transport.abort()
+                return
+            arrival = Arrival(client, here)
         under_tls = transport.get_extra_info("ssl_object")
         self._tls = arrival.tls or under_tls is not None
         self._client = arrival.client
@@ -335,6 +341,7 @@ class Pop3Session(asyncio.Protocol):
         """Begin TLS after STLS."""
         self.working = True
         self._transport.pause_reading()
+        DESCRIPTOR.set(self._transport.get_extra_info("socket").fileno())  # here the context is the transport's
         loop = asyncio.get_running_loop()
 
         async def handshake() -> None:

@@ -19,6 +19,7 @@ from vmaild.protocol.proxy import MAX_V2, NEED_MORE, Proxied, ProxyHeader, Proxy
 from vmaild.servers.board import Metric
 from vmaild.servers.passthrough import hand_over
 from vmaild.servers.pop3d import Arrival, Pop3Service, Pop3Session, local_host
+from vmaild.servers.secured import DESCRIPTOR
 
 log = logging.getLogger("vmaild.pop3")
 
@@ -93,7 +94,7 @@ class Reception:
                     return
                 await self._begin(connection, arrival)
         except (OSError, TimeoutError, ProxyHeaderError) as error:
-            log.info("connection not received: %s: %s", type(error).__name__, error)
+            log.info("connection of %s not received: %s: %s", client or "local", type(error).__name__, error)
             connection.close()
         except asyncio.CancelledError:
             connection.close()
@@ -115,6 +116,7 @@ class Reception:
             context = service.certificates.context(service.directory.domain_at(arrival.here))
             if context is None:
                 raise OSError(f"no certificate for {arrival.here}")
+            DESCRIPTOR.set(connection.fileno())
         await self._loop.connect_accepted_socket(
             lambda: Pop3Session(service, arrival),
             connection,

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import logging
 import ssl
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from vmaild.core.directory import LookupFailed
+from vmaild.servers.secured import Secured, server_context
 from vmaild.store.directory import DirectoryStore
 from vmaild.store.files import Files, Fingerprint, ReadFailed
 from vmaild.store.layout import Layout
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 log = logging.getLogger("vmaild.tls")
 
@@ -30,31 +26,6 @@ class _Loaded:
 
     state: Fingerprint
     context: ssl.SSLContext
-
-
-class Secured(ssl.SSLObject):
-    """The TLS of one connection: the domain that its client named, and what happens when the client has said all.
-
-    An event loop stops writing as soon as it has read a close_notify, even where commands that came before it have
-    no answer yet, because a password is being hashed. So it reads none where `on_close` is set: whoever set it is
-    told instead, answers and closes. A close_notify ends one direction only (RFC 8446 section 6.1).
-    """
-
-    domain: str | None = None
-    """That the client named in its handshake."""
-    on_close: Callable[[], object] | None = None
-    """Called within `read`, once, before what came ahead of the close_notify is handed over."""
-    _told = False
-
-    def read(self, size: int = 1024, buffer: WriteableBuffer | None = None, /) -> bytes:
-        """As SSLObject has it; but where `on_close` is set, a close_notify looks as if nothing had come."""
-        got = super().read(size, buffer)
-        if got or self.on_close is None:
-            return got
-        if not self._told:
-            self._told = True
-            self.on_close()
-        raise ssl.SSLWantReadError
 
 
 class Certificates:
@@ -99,13 +70,11 @@ class Certificates:
                 return loaded.context
             if state is None:
                 raise FileNotFoundError(2, "no such file")
-            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-            context.load_cert_chain(path)
+            context = server_context(path)
         except (OSError, ReadFailed) as error:
             # ssl.SSLError is an OSError; its text names neither key nor path.
             log.error("certificate %s cannot be used: %s", path, error)
             return loaded.context if loaded else None
-        context.sslobject_class = Secured
         context.sni_callback = self._choose
         self._written[context] = written
         self._loaded[path] = _Loaded(state, context)
