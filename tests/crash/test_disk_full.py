@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.e2e import clients
+from tests.e2e.clients import send
+from tests.served import Root, start
 
 from vmaild.core.directory import Quota
 from vmaild.store.atomic import write_atomically
@@ -200,3 +205,46 @@ def test_a_spool_that_is_read_only_can_still_be_read(mount: Mount) -> None:
     assert drop.delete([0]) == 1
     drop.close()
     assert tree(disk) == before
+
+
+SMALL, LARGE = b"Subject: small\r\n\r\nHello.\r\n", b"Subject: large\r\n\r\n" + b"0123456789abcdef\r\n" * 40_000
+EVERYWHERE = ("bob@va.toto.fr", "team@va.toto.fr", "bob+x@vb.toto.fr", "anybody@vb.toto.fr")
+"""A mailbox with a quota, a list, a sub-address, the fallback."""
+
+
+def test_served(mount: Mount, root: Root) -> None:
+    """The disk of the root fills up, log included, and then the spool is read-only: mail waits, and is read."""
+    disk = mount("size=8m")
+    shutil.move(root.path, disk / "r")
+    root = replace(root, path=disk / "r")
+    root.empty()
+    spool = str(root.path / "var/spool/vmail")
+    subprocess.run(["mount", "--bind", spool, spool], check=True)  # goes with the disk
+    served = start(root)
+    try:
+        workers = served.workers()
+        assert all(answer.startswith("250") for answer in send(root, SMALL, *EVERYWHERE))
+        before = root.everything_stored()
+        filler = fill_space(disk)
+        for content in (SMALL, LARGE):
+            answers = send(root, content, *EVERYWHERE)
+            assert [answer[:3] for answer in answers] == ["452"] * len(EVERYWHERE), answers
+        assert root.vdeliver(SMALL, "bob@va.toto.fr").returncode == 75
+        assert root.everything_stored() == before
+        assert len(clients.fetch(root, "bob@va.toto.fr")) == before["bob@va.toto.fr"]
+        filler.unlink()
+        assert all(answer.startswith("250") for answer in send(root, LARGE, "bob@vb.toto.fr", "alice@vb.toto.fr"))
+        subprocess.run(["mount", "-o", "remount,bind,ro", spool], check=True)
+        for content in (SMALL, LARGE):
+            answers = send(root, content, *EVERYWHERE)
+            assert [answer[:3] for answer in answers] == ["451"] * len(EVERYWHERE), answers
+        assert root.vdeliver(SMALL, "bob@va.toto.fr").returncode == 75
+        assert len(clients.fetch(root, "bob@va.toto.fr")) == before["bob@va.toto.fr"]
+        subprocess.run(["mount", "-o", "remount,bind,rw", spool], check=True)
+        assert all(answer.startswith("250") for answer in send(root, SMALL, *EVERYWHERE))
+        assert root.everything_stored() == {
+            account: count * 2 + account.endswith("@vb.toto.fr") for account, count in before.items()
+        }
+        assert served.workers() == workers
+    finally:
+        served.stop()
