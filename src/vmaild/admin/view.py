@@ -107,6 +107,16 @@ class View:
             return self._store.administered(canonical_principal(principal))
         return []
 
+    @cached_property
+    def administrators(self) -> frozenset[str]:
+        """Everybody who administers the site or a domain, as canonical principals."""
+        listed = [*self.site.admins, *(admin for each in self.definitions() for admin in each.admins)]
+        found = set()
+        for principal in listed:
+            with suppress(AddressError):  # one that is damaged means nobody
+                found.add(canonical_principal(principal))
+        return frozenset(found)
+
     def findings(self, name: str) -> tuple[Finding, ...]:
         """Every fault of a domain's files."""
         return self._store.findings(name)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 
 from vmaild.formats.parsed import FormatError, quoted
 
@@ -58,13 +59,13 @@ def parse_accounts(content: bytes) -> list[AccountRow]:
     separator = max(";,\t", key=head.count)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     try:
-        rows = list(_rows(reader))
+        rows = list(islice(_rows(reader), MAX_ROWS + 1))
     except csv.Error as error:
         raise FormatError(
             f"line {reader.line_num}: {error}", "close every quotation mark that is opened"
         ) from None
     if len(rows) > MAX_ROWS:
-        raise FormatError(f"the list has {len(rows)} rows", f"import {MAX_ROWS} at once at most")
+        raise FormatError("the list is too long", f"import {MAX_ROWS} rows at once at most")
     return rows
 
 

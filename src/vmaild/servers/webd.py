@@ -18,6 +18,7 @@ from vmaild.admin.overview import Recorder
 from vmaild.core.site import Site
 from vmaild.servers import keeper
 from vmaild.servers.keeper import LENGTH, message
+from vmaild.servers.patience import web_config
 from vmaild.servers.tls import Certificates
 from vmaild.servers.worker import Post
 from vmaild.store.directory import FileDirectory
@@ -135,14 +136,7 @@ async def serve_web(
     desk = Keeper(channel)
     await desk.connect()
     app = create_app(desk.ask, key=key, proxies=site.web.proxies, secure=bool(site.web.certificate))
-    config = uvicorn.Config(
-        app,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=5,
-    )
+    config = web_config(app)
     config.load()
     config.ssl = tls
     server = uvicorn.Server(config)

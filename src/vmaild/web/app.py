@@ -132,6 +132,8 @@ def _in_words(visit: Visit, status: int) -> str:
             return visit._("This page does not exist.")
         case 405:
             return visit._("This page cannot be asked for in this way.")
+        case 408:
+            return visit._("This took too long to come.")
         case 413:
             return visit._("This is too large.")
     return visit._("This request cannot be understood.")

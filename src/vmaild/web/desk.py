@@ -14,6 +14,7 @@ CODES = {
     403: "not-permitted",
     404: "not-found",
     405: "invalid",
+    408: "invalid",
     413: "too-large",
     422: "invalid",
     500: "unavailable",

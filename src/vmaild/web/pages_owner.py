@@ -10,16 +10,12 @@ from urllib.parse import quote
 import segno
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse, Response
-from zxcvbn import zxcvbn
 
 from vmaild.web.desk import Refusal
 from vmaild.web.sent import account_as_sent
 from vmaild.web.visit import Visit
 
 router = APIRouter()
-
-_MAX_JUDGED = 72
-"""Characters that the judge of passwords looks at: it takes long for more, and they are strong enough."""
 
 
 async def _page(
@@ -138,5 +134,7 @@ async def strength(request: Request) -> Response:
     """How strong a password is, 0 to 4, while it is typed; kept and logged nowhere."""
     visit = Visit(request)
     fields = await visit.form()
-    judged = zxcvbn(fields.get("password", "")[:_MAX_JUDGED] or " ")
-    return JSONResponse({"score": judged["score"]})
+    score = await visit.site.judge.score(fields.get("password", ""))
+    if score is None:
+        raise Refusal("this cannot be done now", "try again later", 503)
+    return JSONResponse({"score": score})

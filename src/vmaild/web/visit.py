@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote, unquote, urlsplit
@@ -14,12 +13,13 @@ from urllib.parse import quote, unquote, urlsplit
 from fastapi import Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-from starlette.datastructures import Headers, UploadFile
+from starlette.datastructures import UploadFile
 
 from vmaild import __version__
-from vmaild.core.site import is_among
 from vmaild.web.desk import Ask, Refusal, SecondFactorFirst, SignedOut, refusal_of
+from vmaild.web.forwarded import forwarded, plain
 from vmaild.web.i18n import COOKIE, LANGUAGES, chosen, translator
+from vmaild.web.judge import Judge
 from vmaild.web.sent import written_size
 
 SESSION = "vmail_session"
@@ -40,6 +40,7 @@ class Site:
     proxies: tuple[str, ...]
     key: bytes = field(repr=False)
     """Proves that a form is one of ours."""
+    judge: Judge = field(default_factory=Judge)
     pages: Environment = field(
         default_factory=lambda: Environment(
             loader=PackageLoader("vmaild.web"),
@@ -57,16 +58,14 @@ class Visit:
     def __init__(self, request: Request) -> None:
         self.request = request
         self.site: Site = request.app.state.site
-        peer, headers = _plain(request.client.host if request.client else ""), request.headers
-        proxied = is_among(peer, self.site.proxies)
-        self.client = _client(peer, _told(headers, "x-forwarded-for"), self.site.proxies)
-        forwarded = _last(_told(headers, "x-forwarded-host")) if proxied else ""
-        self.host = _split(f"//{forwarded or headers.get('host', '')}")[1]
-        self.origin_host = forwarded or headers.get("host", "")
-        scheme = _last(_told(headers, "x-forwarded-proto")).lower() if proxied else ""
-        self.secure = (scheme or request.url.scheme) == "https"
+        headers = request.headers
+        before = forwarded(request.client.host if request.client else "", headers, self.site.proxies)
+        self.client = before.client
+        self.origin_host = before.host or headers.get("host", "")
+        self.host = _split(f"//{self.origin_host}")[1]
+        self.secure = (before.scheme or request.url.scheme) == "https"
         server = request.scope.get("server") or ("", 0)
-        self.address = "" if forwarded else _plain(str(server[0]))
+        self.address = "" if before.host else plain(str(server[0]))
         self.language = chosen(request.cookies.get(COOKIE), headers.get("accept-language", ""))
         self.secret = request.cookies.get(SESSION, "")
         self.ticket = request.cookies.get(TICKET, "")
@@ -198,47 +197,3 @@ def _split(url: str) -> tuple[str, str]:
         return parts.netloc, (parts.hostname or "").lower()
     except ValueError:
         return "", ""
-
-
-def _told(headers: Headers, name: str) -> list[str]:
-    """The values of a list header, whose lines are one list, too (RFC 9110 section 5.3)."""
-    return [each.strip() for line in headers.getlist(name) for each in line.split(",")]
-
-
-def _last(values: Sequence[str]) -> str:
-    """What the proxy says that came last, which is the one that is believed."""
-    return values[-1] if values else ""
-
-
-def _client(peer: str, told: Sequence[str], proxies: Sequence[str]) -> str:
-    """Who asks: the first from behind who is no proxy of ours, each of whom tells who came to it.
-
-    What a client says of itself stands further in front, and is never reached.
-    """
-    found = peer
-    for each in reversed(told):
-        address = _address_in(each)
-        if not is_among(found, proxies) or not address:
-            break
-        found = address
-    return found
-
-
-def _address_in(told: str) -> str:
-    """The IP address of an entry, some of which have a port; empty: there is none."""
-    bare = told[1:].partition("]")[0] if told.startswith("[") else told
-    bare = bare.partition(":")[0] if bare.count(":") == 1 else bare
-    try:
-        ipaddress.ip_address(bare)
-    except ValueError:
-        return ""
-    return _plain(bare)
-
-
-def _plain(address: str) -> str:
-    """An IP address as it is compared; IPv4 mapped into IPv6 is the IPv4 address."""
-    try:
-        found = ipaddress.ip_address(address)
-    except ValueError:
-        return address
-    return str(getattr(found, "ipv4_mapped", None) or found)
