@@ -80,7 +80,6 @@ def add_user(
         uid, gid = mail_owner(view)
         login, name = address.local_part, domain.name
         account = Account(login, uid, gid, full_name, f"/vhome/{name}/{login}", NOLOGIN, quota_in(quota))
-        passwd, shadow = view.passwd_path(name), view.shadow_path(name)
         entry = ShadowEntry(login, hash_, today())
         leftovers = list(of_account(door.messages, view, name, login, Mail.KEEP if keep_mail else Mail.ARCHIVE))
         if leftovers:
@@ -92,8 +91,8 @@ def add_user(
             *leftovers,
             *factor_of(view, name, login),
             MailEffect(Mail.CREATE, name, login),
-            *view.edit(shadow, with_entry(view.text(shadow) or "", entry), instead=_said(login, password)),
-            *view.edit(passwd, with_account(view.text(passwd) or "", account), passwd=True),
+            *_shadow_edit(view, domain, entry, _said(login, password)),
+            *view.edit_account(domain, login, lambda text: with_account(text, account)),
         ]
         return Draft(f"add account {login}@{name}", steps, warnings, partial(_unreachable, name, login))
 
@@ -127,8 +126,7 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
             changed = replace(changed, sub_folders=parse_sub_folders(settings.sub_folders))
         steps: list[Step] = []
         if changed != account:
-            passwd = view.passwd_path(domain.name)
-            steps += view.edit(passwd, with_account(view.text(passwd) or "", changed), passwd=True)
+            steps += view.edit_account(domain, account.login, lambda text: with_account(text, changed))
         warnings = []
         if settings.locked is not None:
             locking = _lock(view, domain, account.login, settings.locked)
@@ -183,12 +181,10 @@ def remove_user(door: Door, address: Address, mail: Mail = Mail.ARCHIVE, *, dry_
         see_rank(view, domain, address)
         login, name = _login_or_leftover(door, view, domain, address), domain.name
         principals.add(f"{login}@{name}")
-        passwd, shadow = view.passwd_path(name), view.shadow_path(name)
+        gone = f"password of {login} removed"
         steps: list[Step] = [
-            *view.edit(passwd, without_account(view.text(passwd) or "", login), passwd=True),
-            *view.edit(
-                shadow, without_entry(view.text(shadow) or "", login), instead=f"password of {login} removed"
-            ),
+            *view.edit_account(domain, login, lambda text: without_account(text, login)),
+            *view.edit_password(domain, login, lambda text: without_entry(text, login), instead=gone),
             *factor_of(view, name, login),
             *of_account(door.messages, view, name, login, mail),
         ]
@@ -295,8 +291,7 @@ def _lock(view: View, domain: Domain, login: str, locked: bool) -> list[FileEdit
 
 
 def _shadow_edit(view: View, domain: Domain, entry: ShadowEntry, said: str) -> list[FileEdit]:
-    shadow = view.shadow_path(domain.name)
-    return view.edit(shadow, with_entry(view.text(shadow) or "", entry), instead=said)
+    return view.edit_password(domain, entry.login, lambda text: with_entry(text, entry), instead=said)
 
 
 def _said(login: str, password: bytes | None) -> str:

@@ -149,7 +149,8 @@ def _pairs(view: View, domain: Domain) -> Iterator[Finding]:
         passwords = view.passwords(domain)
     except LookupFailed:
         return  # told as unreadable
-    for key in domain.accounts.keys() - passwords.keys():
+    accounts, secrets = {*domain.accounts}, {*passwords}
+    for key in accounts - secrets:
         account = domain.accounts[key]
         yield Finding(
             account.source.path,
@@ -157,7 +158,7 @@ def _pairs(view: View, domain: Domain) -> Iterator[Finding]:
             f"account {account.login} has no line in {shadow}, so nobody can log in",
             f"set a password: 'vmail user passwd {account.login}@{domain.name}'",
         )
-    for key in passwords.keys() - domain.accounts.keys():
+    for key in secrets - accounts:
         entry = passwords[key]
         yield Finding(
             entry.source.path,

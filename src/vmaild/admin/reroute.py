@@ -64,7 +64,7 @@ def in_words(decided: Route) -> str:
 
 def names_of(domain: Domain) -> set[str]:
     """Every name that means something in a domain, folded."""
-    return {*domain.accounts.keys(), *_other_names(domain)}
+    return {*domain.accounts, *_other_names(domain)}
 
 
 def _other_names(domain: Domain | None) -> set[str]:

@@ -6,11 +6,11 @@ questions as "before".
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from functools import cached_property
 
-from vmaild.address import Address, AddressError
+from vmaild.address import Address, AddressError, fold
 from vmaild.admin.plan import FileEdit
 from vmaild.admin.refusal import Code, Refused
 from vmaild.core.directory import Directory, Domain, DomainDefinition, LookupFailed, ShadowEntry
@@ -18,9 +18,10 @@ from vmaild.core.findings import Finding
 from vmaild.core.permissions import Action, Actor, allowed, canonical_principal
 from vmaild.core.site import Site
 from vmaild.store.directory import DirectoryStore, FileDirectory
-from vmaild.store.files import Files, ReadFailed
+from vmaild.store.files import Files, ReadFailed, text_of
 from vmaild.store.layout import Layout
 from vmaild.store.learnt import Learnt, read_learnt
+from vmaild.store.lines import PASSWD, SHADOW, edited
 from vmaild.store.roster import Roster
 
 
@@ -57,7 +58,7 @@ class View:
         self.visible: Directory = self.directory if actor.site_admin else _Theirs(self.directory, actor)
         """For answers to the actor: the domains of others look like any outside domain."""
         self._definitions: list[DomainDefinition] | None = None
-        self._texts: dict[str, str | None] = {}
+        self._contents: dict[str, bytes | None] = {}
 
     def with_edits(self, edits: tuple[FileEdit, ...]) -> View:
         """What would be on disk after these edits."""
@@ -151,20 +152,42 @@ class View:
 
     def text(self, path: str) -> str | None:
         """The text of a file, with what is no UTF-8 as surrogates; None: there is none. Raises Refused."""
-        if path not in self._texts:
+        content = self._content(path)
+        return None if content is None else text_of(content)
+
+    def _content(self, path: str) -> bytes | None:
+        """What is in a file, read once: a decision sees one state of it. Raises Refused."""
+        if path not in self._contents:
             try:
-                found = self.files.read(path)
+                found = self.files.content(path)
             except ReadFailed as failure:
                 raise Refused(str(failure), "run it as root, or as a user who has access") from failure
-            self._texts[path] = None if found is None else found[0]
-        return self._texts[path]
+            self._contents[path] = None if found is None else found[0]
+        return self._contents[path]
 
     def edit(self, path: str, text: str | None, *, instead: str = "", passwd: bool = False) -> list[FileEdit]:
         """The edit that gives a file this text, or removes it (None); none where nothing would change."""
-        now = self.text(path)
-        if now == text:
-            return []
-        return [FileEdit(path, _encoded(now), _encoded(text), instead=instead, passwd=passwd)]
+        now, then = self._content(path), _encoded(text)
+        return [] if now == then else [FileEdit(path, now, then, instead=instead, passwd=passwd)]
+
+    def edit_account(self, domain: Domain, login: str, edit: Callable[[str], str]) -> list[FileEdit]:
+        """The edit of a login's line in the passwd file; `edit` may be given the text of a part of it alone.
+
+        Raises Refused, LookupFailed.
+        """
+        path, known = self.passwd_path(domain.name), self._store.accounts(domain.name)
+        now = self._content(path)
+        then = edited(PASSWD, now or b"", path, known, fold(login), edit)
+        return [] if now == then else [FileEdit(path, now, then, passwd=True)]
+
+    def edit_password(
+        self, domain: Domain, login: str, edit: Callable[[str], str], *, instead: str
+    ) -> list[FileEdit]:
+        """As `edit_account`, of the shadow file."""
+        path, known = self.shadow_path(domain.name), self._store.passwords(domain.name)
+        now = self._content(path)
+        then = edited(SHADOW, now or b"", path, known, fold(login), edit)
+        return [] if now == then else [FileEdit(path, now, then, instead=instead)]
 
     # A definition's file may be spelt in another case than the domain, and its companions then are as well.
 

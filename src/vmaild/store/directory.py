@@ -13,7 +13,7 @@ import logging
 import stat
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, KeysView, Mapping, Set
+from collections.abc import Callable, Iterator, Mapping, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -37,7 +37,7 @@ from vmaild.core.srs import original
 from vmaild.formats.aliases import MAX_INCLUDE, parse_aliases, parse_include
 from vmaild.store import definitions
 from vmaild.store.definitions import Definitions
-from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell
+from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell, text_of
 from vmaild.store.homes import Homes
 from vmaild.store.layout import Layout
 from vmaild.store.learnt import Learnt
@@ -100,6 +100,10 @@ class DirectoryStore(Passwords, Protocol):
         """The shadow entries of a domain by folded login. Raises LookupFailed."""
         ...
 
+    def accounts(self, domain: str) -> Mapping[str, Account]:
+        """The accounts of a domain by folded login, as its passwd file has them. Raises LookupFailed."""
+        ...
+
     def mentioned(self, definition: DomainDefinition) -> Set[str]:
         """The names, casefolded, of domains to which aliases or fallback of a domain may lead; see Mentions."""
         ...
@@ -142,9 +146,6 @@ class _Accounts(Mapping[str, Account]):
     def __len__(self) -> int:
         return len(self._accounts)
 
-    def keys(self) -> KeysView[str]:
-        return self._accounts.keys()
-
     def apart(self, other: _Accounts) -> Set[str]:
         return apart(self._accounts, other._accounts)
 
@@ -153,7 +154,7 @@ def logins_apart(one: Domain, other: Domain) -> Set[str]:
     """The folded logins that are accounts of only one of two states of a domain."""
     if isinstance(one.accounts, _Accounts) and isinstance(other.accounts, _Accounts):
         return one.accounts.apart(other.accounts)
-    return one.accounts.keys() ^ other.accounts.keys()
+    return {*one.accounts} ^ {*other.accounts}
 
 
 class FileDirectory:
@@ -239,6 +240,10 @@ class FileDirectory:
         """See DirectoryStore."""
         return self._shadow(domain).value
 
+    def accounts(self, domain: str) -> Mapping[str, Account]:
+        """See DirectoryStore."""
+        return self._part(self._layout.passwd(self._definitions.stem(domain)), _accounts, _NO_ACCOUNTS).value
+
     def any_password(self, domain: str) -> str:
         """See DirectoryStore."""
         entries = self._shadow(domain).value.values()
@@ -272,7 +277,7 @@ class FileDirectory:
 
     def roster(self, domain: str) -> Roster:
         """See DirectoryStore."""
-        accounts = self._part(self._layout.passwd(self._definitions.stem(domain)), _accounts, _NO_ACCOUNTS).value
+        accounts = self.accounts(domain)
         roster = self._rosters.pop(domain, None)
         if roster is None or roster.accounts is not accounts:
             roster = Roster(accounts, roster)
@@ -418,7 +423,7 @@ class FileDirectory:
         return part
 
     def _part(
-        self, path: str, parse: Callable[[str, str, object], tuple[T, tuple[Finding, ...]]], empty: T
+        self, path: str, parse: Callable[[bytes, str, object], tuple[T, tuple[Finding, ...]]], empty: T
     ) -> Part[T]:
         """One file of a domain, read again only when it has changed. Raises LookupFailed."""
         last: Part[T] | None = self._parts.get((path, parse))
@@ -426,7 +431,7 @@ class FileDirectory:
             state = self._files.fingerprint(path)
             if last is not None and last.state == state:
                 return last
-            found = self._files.read(path) if state is not None else None
+            found = self._files.content(path) if state is not None else None
         except ReadFailed as failure:
             if last is None:
                 raise LookupFailed(str(failure)) from failure
@@ -450,16 +455,16 @@ class FileDirectory:
         return time.monotonic() - since < definitions.VANISH_AFTER
 
 
-def _accounts(text: str, path: str, before: object) -> tuple[Mapping[str, Account], tuple[Finding, ...]]:
-    return read_lines(PASSWD, text, path, before)
+def _accounts(content: bytes, path: str, before: object) -> tuple[Mapping[str, Account], tuple[Finding, ...]]:
+    return read_lines(PASSWD, content, path, before)
 
 
-def _passwords(text: str, path: str, before: object) -> tuple[Mapping[str, ShadowEntry], tuple[Finding, ...]]:
-    return read_lines(SHADOW, text, path, before)
+def _passwords(content: bytes, path: str, before: object) -> tuple[Mapping[str, ShadowEntry], tuple[Finding, ...]]:
+    return read_lines(SHADOW, content, path, before)
 
 
-def _aliases(text: str, path: str, _before: object) -> tuple[Mapping[str, AliasEntry], tuple[Finding, ...]]:
-    parsed = parse_aliases(text, path)
+def _aliases(content: bytes, path: str, _before: object) -> tuple[Mapping[str, AliasEntry], tuple[Finding, ...]]:
+    parsed = parse_aliases(text_of(content), path)
     return {fold(entry.name): entry for entry in parsed.entries}, parsed.findings
 
 

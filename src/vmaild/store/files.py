@@ -20,9 +20,11 @@ from vmaild.store.ways import way_to
 
 log = logging.getLogger("vmaild.store")
 
-_RACY_NS = 50_000_000
-"""A file written this recently may be written again within the same tick of its clock (as git's index knows):
-what was read of it is used once, and read again the next time."""
+_LARGE = 1 << 16
+"""Octets of content of which a hash would take its time."""
+_RACY_NS = 20_000_000
+"""A file written this recently may be written again within the same tick of its clock (as git's index knows), of
+which Linux has a hundred in a second or more: what was read of it is used once, and read again the next time."""
 
 
 class Fingerprint(NamedTuple):
@@ -76,7 +78,9 @@ class Files:
                 return None
             below = self._stat(os.path.dirname(path))
             owner, group = (below.st_uid, below.st_gid) if below else (os.geteuid(), os.getegid())
-            return Fingerprint(0, len(content), 0, hash(content), owner, group, stat.S_IFREG | 0o640)
+            # Of a large one it is enough which it is: it lives as long as the overlay.
+            told = hash(content) if len(content) < _LARGE else id(content)
+            return Fingerprint(0, len(content), 0, told, owner, group, stat.S_IFREG | 0o640)
         found = self._stat(path)
         return None if found is None else _fingerprint(found)
 
@@ -110,10 +114,15 @@ class Files:
 
         Bytes that are no UTF-8 come as lone surrogates, so that an edit can write them back unharmed.
         """
+        found = self.content(path)
+        return None if found is None else (text_of(found[0]), found[1])
+
+    def content(self, path: str) -> tuple[bytes, Fingerprint] | None:
+        """As `read`, what is in a file as it is."""
         if path in self.overlay:
             content = self.overlay[path]
             state = self.fingerprint(path)
-            return None if content is None or state is None else (_text(content), state)
+            return None if content is None or state is None else (content, state)
         try:
             # What is no file has no end, or somebody has to be waited for.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
@@ -137,7 +146,8 @@ class Files:
             with way_to(path) as place:
                 fd = place.open(os.O_RDONLY)
                 try:
-                    return _read(fd, path, limit)
+                    content, state = _read(fd, path, limit)
+                    return text_of(content), state
                 finally:
                     os.close(fd)
         except (FileNotFoundError, NotADirectoryError):
@@ -190,8 +200,8 @@ def _fingerprint(found: os.stat_result) -> Fingerprint:
     return Fingerprint(*_fields(found))
 
 
-def _read(fd: int, path: str, limit: int = 0) -> tuple[str, Fingerprint]:
-    """Text and state of an open file. Raises OSError, ReadFailed."""
+def _read(fd: int, path: str, limit: int = 0) -> tuple[bytes, Fingerprint]:
+    """Content and state of an open file. Raises OSError, ReadFailed."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise ReadFailed(f"{path}: {'Is a directory' if stat.S_ISDIR(status.st_mode) else 'not a regular file'}")
@@ -199,7 +209,7 @@ def _read(fd: int, path: str, limit: int = 0) -> tuple[str, Fingerprint]:
         raise ReadFailed(f"{path}: {status.st_size} bytes, more than the {limit} that are read")
     # One that grows meanwhile is not followed for ever.
     content = _content(fd, status.st_size) if not limit else os.read(fd, limit)
-    return _text(content), _fingerprint(status).if_settled()
+    return content, _fingerprint(status).if_settled()
 
 
 def _content(fd: int, size: int) -> bytes:
@@ -207,10 +217,11 @@ def _content(fd: int, size: int) -> bytes:
     parts = []
     while part := os.read(fd, size + 1):
         parts.append(part)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-def _text(content: bytes) -> str:
+def text_of(content: bytes) -> str:
+    """The text of a file; what is no UTF-8 comes as lone surrogates."""
     return content.decode("utf-8", "surrogateescape")
 
 

@@ -1,15 +1,18 @@
 """Files with an entry on each line, kept so that an edit costs what was edited and not the whole file.
 
-The text is kept in pieces of whole lines; an entry is parsed when it is asked for, which takes a third of the
+The content is kept in pieces of whole lines; an entry is parsed when it is asked for, which takes a third of the
 memory and a tenth of the time that an object for each line takes. When the file has changed, the pieces before and
 after the edit are recognised by their content, and only what lies between is read. What comes out, findings and
 numbers of lines included, is what a reading of the whole gives.
+
+All of it is in octets, as they are on disk: to decode a file of some megabytes, or to copy an index of all of its
+logins, would take longer than all the rest of a change.
 """
 
 from __future__ import annotations
 
 from array import array
-from collections.abc import Callable, Iterable, Iterator, KeysView, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import Generic, TypeVar
@@ -20,11 +23,16 @@ from vmaild.core.findings import Finding
 from vmaild.formats.parsed import Parsed
 from vmaild.formats.passwd import parse_passwd, plain_account, plain_accounts
 from vmaild.formats.shadow import parse_shadow, plain_password, plain_passwords
+from vmaild.store.files import text_of
 
 PIECE = 32768
-"""Characters of a piece, but for its last line: some 500 lines."""
+"""Octets of a piece, but for its last line: some 500 lines."""
 _SHIFT = 16
 """Bits for the number of a line in its piece."""
+_LINE = (1 << _SHIFT) - 1
+_LF = 0x0A
+_FEW = 4096
+"""Logins that may have moved before an index of all is made anew."""
 
 E = TypeVar("E", bound=Account | ShadowEntry)
 
@@ -40,9 +48,9 @@ class LineFormat(Generic[E]):
     entry: Callable[[str, Source], E]
     """That of one line of a piece that is plain."""
 
-    def whole(self, text: str, path: str) -> tuple[Mapping[str, E], tuple[Finding, ...]]:
+    def whole(self, content: bytes, path: str) -> tuple[Mapping[str, E], tuple[Finding, ...]]:
         """The entries by folded login, and the findings, read at once."""
-        parsed = self.parse(text, path, 1)
+        parsed = self.parse(text_of(content), path, 1)
         return {fold(entry.login): entry for entry in parsed.entries}, parsed.findings
 
 
@@ -55,7 +63,7 @@ class Piece:
     """Some whole lines of a file."""
 
     serial: int
-    text: str
+    content: bytes
     starts: array[int]
     """Where each line begins, and the end."""
     logins: Sequence[str]
@@ -63,6 +71,47 @@ class Piece:
     """Whether nothing can be wrong in it."""
     findings: int
     """How many there are: they name lines of the file, and are told anew where the piece has moved."""
+
+    @property
+    def text(self) -> str:
+        """Its text."""
+        return text_of(self.content)
+
+
+class Places:
+    """In which line of which piece each login stands: an index of all, and over it what edits have moved.
+
+    Immutable: both are shared with what was read before, until so much has moved that they are made one.
+    """
+
+    __slots__ = ("_all", "_moved", "count")
+
+    def __init__(self, known: dict[str, int], moved: dict[str, int], count: int) -> None:
+        """`moved`: -1 for a login that is gone."""
+        self._all = known
+        self._moved = moved
+        self.count = count
+
+    def get(self, login: str) -> int:
+        """The serial of a piece, shifted, and the number of the line in it; -1: there is no such login."""
+        place = self._moved.get(login)
+        return self._all.get(login, -1) if place is None else place
+
+    def changed(self, gone: Iterable[str], new: Iterable[tuple[str, int]]) -> Places | None:
+        """Without some, then with others; None: one of those is there already."""
+        moved, count = dict(self._moved), self.count
+        for login in gone:
+            moved[login] = -1
+            count -= 1
+        for login, place in new:
+            if moved.get(login, -1) >= 0 or (login not in moved and login in self._all):
+                return None
+            moved[login] = place
+            count += 1
+        if len(moved) <= max(_FEW, len(self._all) >> 2):
+            return Places(self._all, moved, count)
+        known = {**self._all, **moved}
+        return Places({login: place for login, place in known.items() if place >= 0}, {}, count)
 
 
 class Lines(Mapping[str, E]):
@@ -75,10 +124,9 @@ class Lines(Mapping[str, E]):
         form: LineFormat[E],
         path: str,
         pieces: Sequence[Piece],
-        places: Mapping[str, int],
+        places: Places,
         findings: tuple[Finding, ...],
     ) -> None:
-        """`places`: the serial of a piece, shifted, and the number of the line in it."""
         self._form = form
         self._path = path
         self._pieces = {piece.serial: piece for piece in pieces}
@@ -93,63 +141,85 @@ class Lines(Mapping[str, E]):
         return tuple(self._pieces.values())
 
     @property
-    def places(self) -> Mapping[str, int]:
-        """See __init__."""
+    def places(self) -> Places:
+        """Where each login stands."""
         return self._places
 
+    def part(self, key: str) -> slice:
+        """The octets of the line of a login, with its end; where there is none, of the last lines of the file."""
+        place = self._places.get(key)
+        serial = place >> _SHIFT if place >= 0 else next(reversed(self._pieces), 0)
+        before = 0
+        for piece in self._pieces.values():
+            if piece.serial == serial:
+                number = place & _LINE
+                first, last = piece.starts[number : number + 2] if place >= 0 else (0, len(piece.content))
+                return slice(before + first, before + last)
+            before += len(piece.content)
+        return slice(0, 0)
+
     def __getitem__(self, key: str) -> E:
-        place = self._places[key]
-        piece, number = self._pieces[place >> _SHIFT], place & ((1 << _SHIFT) - 1)
-        line = piece.text[piece.starts[number] : piece.starts[number + 1]].removesuffix("\n").removesuffix("\r")
+        place = self._places.get(key)
+        if place < 0:
+            raise KeyError(key)
+        piece, number = self._pieces[place >> _SHIFT], place & _LINE
+        line = text_of(piece.content[piece.starts[number] : piece.starts[number + 1]])
+        line = line.removesuffix("\n").removesuffix("\r")
         number += self._firsts[piece.serial]
         if piece.plain:
             return self._form.entry(line, Source(self._path, number))
         return self._form.parse(line, self._path, number).entries[0]
 
     def __contains__(self, key: object) -> bool:
-        return key in self._places
+        return isinstance(key, str) and self._places.get(key) >= 0
 
     def __iter__(self) -> Iterator[str]:
         for piece in self._pieces.values():
             yield from piece.logins
 
     def __len__(self) -> int:
-        return len(self._places)
-
-    def keys(self) -> KeysView[str]:
-        """As of any mapping; not in the order of the file, but those of two are compared in no time."""
-        return self._places.keys()
+        return self._places.count
 
 
 def read_lines(
-    form: LineFormat[E], text: str, path: str, before: object = None
+    form: LineFormat[E], content: bytes, path: str, before: object = None
 ) -> tuple[Mapping[str, E], tuple[Finding, ...]]:
     """The entries of a file and what is wrong with it; `before`: what was read of it last."""
-    last: Lines[E] = before if isinstance(before, Lines) else Lines(form, path, (), {}, ())
+    last: Lines[E] = before if isinstance(before, Lines) else Lines(form, path, (), Places({}, {}, 0), ())
     old = last.pieces
-    head = _common_head(old, text)
+    head = _common_head(old, content)
     start = _length(old[:head])
-    if last is before and head == len(old) and start == len(text):
+    if last is before and head == len(old) and start == len(content):
         return last, last.findings
-    tail = _common_tail(old[head:], text, start)
+    tail = _common_tail(old[head:], content, start)
     kept_before, gone, kept_behind = old[:head], old[head : len(old) - tail], old[len(old) - tail :]
-    places = dict(last.places)
-    for piece in gone:
-        for login in piece.logins:
-            del places[login]
     serial = max((piece.serial for piece in old), default=0)
     middle: list[Piece] = []
-    for number, part in enumerate(_parts(text, start, len(text) - _length(kept_behind)), serial + 1):
+    new: list[tuple[str, int]] = []
+    for number, part in enumerate(_parts(content, start, len(content) - _length(kept_behind)), serial + 1):
         piece, numbers = _piece(form, number, part)
-        for login, line in numbers.items():
-            # The first of two lines counts, and the other is told of: that is seen in the whole only.
-            if login in places:
-                return form.whole(text, path)
-            places[login] = number << _SHIFT | line
+        new += [(login, number << _SHIFT | line) for login, line in numbers.items()]
         middle.append(piece)
+    places = last.places.changed((login for piece in gone for login in piece.logins), new)
+    # The first of two lines counts, and the other is told of: that is seen in the whole only.
+    if places is None:
+        return form.whole(content, path)
     pieces = [*kept_before, *middle, *kept_behind]
     findings = tuple(_findings(form, path, pieces))
     return Lines(form, path, pieces, places, findings), findings
+
+
+def edited(
+    form: LineFormat[E], content: bytes, path: str, before: object, login: str, edit: Callable[[str], str]
+) -> bytes:
+    """The content of a file after an edit of the line of a (folded) login, or, where there is none, of its end.
+
+    `edit` is given the text of as little as is known to be enough, or all of it; `before` as for read_lines.
+    """
+    lines = read_lines(form, content, path, before)[0]
+    part = lines.part(login) if isinstance(lines, Lines) else slice(0, len(content))
+    text = edit(text_of(content[part]))
+    return b"".join((content[: part.start], text.encode("utf-8", "surrogateescape"), content[part.stop :]))
 
 
 def apart(one: Mapping[str, E], other: Mapping[str, E]) -> Set[str]:
@@ -157,7 +227,7 @@ def apart(one: Mapping[str, E], other: Mapping[str, E]) -> Set[str]:
     if isinstance(one, Lines) and isinstance(other, Lines):
         shared = {*one.pieces} & {*other.pieces}
         return _logins_but(one, shared) ^ _logins_but(other, shared)
-    return one.keys() ^ other.keys()
+    return {*one} ^ {*other}
 
 
 # -- parts
@@ -168,50 +238,52 @@ def _logins_but(lines: Lines[E], shared: Set[Piece]) -> set[str]:
     return {login for piece in lines.pieces if piece not in shared for login in piece.logins}
 
 
-def _common_head(old: Sequence[Piece], text: str) -> int:
-    """How many pieces the text begins with, as it did before."""
+def _common_head(old: Sequence[Piece], content: bytes) -> int:
+    """How many pieces the content begins with, as it did before."""
     position = 0
     for count, piece in enumerate(old):
-        end = position + len(piece.text)
+        end = position + len(piece.content)
         # A last line without its end may have grown.
-        if not text.startswith(piece.text, position) or (not piece.text.endswith("\n") and end != len(text)):
+        is_whole = piece.content.endswith(b"\n") or end == len(content)
+        if not is_whole or not content.startswith(piece.content, position):
             return count
         position = end
     return len(old)
 
 
-def _common_tail(old: Sequence[Piece], text: str, start: int) -> int:
-    """How many of these pieces the text ends with, behind `start`."""
-    end = len(text)
+def _common_tail(old: Sequence[Piece], content: bytes, start: int) -> int:
+    """How many of these pieces the content ends with, behind `start`."""
+    end = len(content)
     for count, piece in enumerate(reversed(old)):
-        begin = end - len(piece.text)
+        begin = end - len(piece.content)
         # What stands before a piece has to be a whole line.
-        if begin < start or not text.startswith(piece.text, begin) or (begin and text[begin - 1] != "\n"):
+        is_apart = begin >= start and (not begin or content[begin - 1] == _LF)
+        if not is_apart or not content.startswith(piece.content, begin):
             return count
         end = begin
     return len(old)
 
 
-def _parts(text: str, start: int, end: int) -> Iterator[str]:
-    """A part of the text, cut into pieces at ends of lines."""
+def _parts(content: bytes, start: int, end: int) -> Iterator[bytes]:
+    """A part of the content, cut into pieces at ends of lines; none is left over that would be very small."""
     while start < end:
-        cut = text.find("\n", min(start + PIECE, end) - 1, end) + 1 or end
-        yield text[start:cut]
+        large = end - start > PIECE + PIECE // 2
+        cut = (content.find(b"\n", start + PIECE - 1, end) + 1 or end) if large else end
+        yield content[start:cut]
         start = cut
 
 
-def _piece(form: LineFormat[E], serial: int, text: str) -> tuple[Piece, dict[str, int]]:
+def _piece(form: LineFormat[E], serial: int, content: bytes) -> tuple[Piece, dict[str, int]]:
     """A piece, and the lines of its logins in it."""
-    findings = 0
+    findings, text = 0, text_of(content)
     plain = numbers = form.plain(text)
     if numbers is None:
         parsed = form.parse(text, "", 0)
         findings = len(parsed.findings)
         numbers = {fold(entry.login): entry.source.line for entry in parsed.entries}
-    lines = text.split("\n")
-    starts = array("L", accumulate((len(line) + 1 for line in lines), initial=0))
-    starts[-1] = len(text)
-    return Piece(serial, text, starts, tuple(numbers), plain is not None, findings), numbers
+    starts = array("L", accumulate((len(line) + 1 for line in content.split(b"\n")), initial=0))
+    starts[-1] = len(content)
+    return Piece(serial, content, starts, tuple(numbers), plain is not None, findings), numbers
 
 
 def _findings(form: LineFormat[E], path: str, pieces: Sequence[Piece]) -> Iterator[Finding]:
@@ -221,7 +293,7 @@ def _findings(form: LineFormat[E], path: str, pieces: Sequence[Piece]) -> Iterat
 
 
 def _length(pieces: Sequence[Piece]) -> int:
-    return sum(len(piece.text) for piece in pieces)
+    return sum(len(piece.content) for piece in pieces)
 
 
 def _firsts(pieces: Sequence[Piece]) -> Iterable[int]:

@@ -29,20 +29,17 @@ class Roster:
         self._pieces: Mapping[Piece, _Texts] = {}
         self._orders: dict[bool, _Order] = {}
         """Those that somebody has asked for, by whether they go by the name."""
-        if not isinstance(accounts, Lines):
-            self._texts = {key: _text(key, account.full_name) for key, account in accounts.items()}
-            return
-        known = before._pieces if before else {}
-        self._pieces = {each: known.get(each) or _texts_of(accounts, each) for each in accounts.pieces}
-        if before is not None and known:
-            self._take_over(before)
-        else:
-            self._texts = _merged(self._pieces.values())
+        if isinstance(accounts, Lines):
+            known = before._pieces if before else {}
+            self._pieces = {each: known.get(each) or _texts_of(accounts, each) for each in accounts.pieces}
+            if before is not None and known:
+                self._take_over(before)
 
     def found(self, query: str, *, by_name: bool = False, descending: bool = False) -> Sequence[str]:
         """Those in whose login or full name a text stands, whatever its case; empty: all."""
         if by_name not in self._orders:
-            self._orders[by_name] = _order(self._texts, self._texts, by_name=by_name)
+            texts = self._texts()
+            self._orders[by_name] = _order(texts, texts, by_name=by_name)
         ordered = self._orders[by_name]
         wanted = query.lower()
         found = ordered.logins
@@ -50,23 +47,27 @@ class Roster:
             found = [key for key, text in zip(found, ordered.texts, strict=True) if wanted in text]
         return found[::-1] if descending else found
 
+    def _texts(self) -> _Texts:
+        """Those of all."""
+        if isinstance(self.accounts, Lines):
+            return _merged(self._pieces.values())
+        return {key: _text(key, account.full_name) for key, account in self.accounts.items()}
+
     def _take_over(self, before: Roster) -> None:
-        """Make texts and orders of what they were."""
+        """Make the orders of what they were."""
         gone = _merged(texts for piece, texts in before._pieces.items() if piece not in self._pieces)
         come = _merged(texts for piece, texts in self._pieces.items() if piece not in before._pieces)
         left = {key: text for key, text in gone.items() if come.get(key) != text}
         new = {key: text for key, text in come.items() if gone.get(key) != text}
-        self._texts = dict(before._texts)
-        for key in left:
-            del self._texts[key]
-        self._texts |= new
+        few = len(left) + len(new) <= _FEW
+        texts = {} if few else self._texts()
         for by_name, order in before._orders.copy().items():
-            if len(left) + len(new) <= _FEW:
+            if few:
                 self._orders[by_name] = order.changed(left, new, by_name=by_name)
             else:
                 # In nearly the right order, which list.sort puts right in no time.
-                kept = [key for key in order.logins if key in self._texts and key not in new]
-                self._orders[by_name] = _order(self._texts, [*kept, *new], by_name=by_name)
+                kept = [key for key in order.logins if key in texts and key not in new]
+                self._orders[by_name] = _order(texts, [*kept, *new], by_name=by_name)
 
 
 @dataclass(frozen=True, slots=True)

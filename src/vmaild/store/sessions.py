@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import secrets
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from vmaild.store.layout import Layout
 from vmaild.store.state import Database
@@ -68,19 +70,16 @@ class Sessions:
 
     def find(self, secret: str) -> Session | None:
         """The session of a secret, unless it has ended."""
-        now = int(time.time())
-        with self._database.transaction("session") as (connection, table):
-            row = connection.execute(table.select().where(table.c.digest == _digest(secret))).mappings().first()
-            if row is None or row["seen"] < now - IDLE or row["begun"] < now - LONGEST:
-                return None
-            if row["seen"] < now - _NOTED:
-                connection.execute(table.update().where(table.c.number == row["number"]).values(seen=now))
+        now, row = int(time.time()), self._row("session", secret)
+        if row is None or row["seen"] < now - IDLE or row["begun"] < now - LONGEST:
+            return None
+        self._note("session", row, now)
         return Session(**{name: row[name] for name in Session.__dataclass_fields__})
 
     def of(self, principal: str) -> list[Session]:
         """The sessions of somebody, the newest first."""
         limit = int(time.time()) - IDLE
-        with self._database.transaction("session") as (connection, table):
+        with self._database.transaction("session", reads=True) as (connection, table):
             query = table.select().where((table.c.principal == principal) & (table.c.seen >= limit))
             rows = connection.execute(query.order_by(table.c.number.desc())).mappings().all()
         return [Session(**{name: row[name] for name in Session.__dataclass_fields__}) for row in rows]
@@ -119,20 +118,17 @@ class Sessions:
         """The token of a secret, unless it has expired; its use is noted."""
         if not secret.startswith(TOKEN_MARK):
             return None
-        now = int(time.time())
-        with self._database.transaction("token") as (connection, table):
-            row = connection.execute(table.select().where(table.c.digest == _digest(secret))).mappings().first()
-            if row is None or 0 < row["expires"] <= now:
-                return None
-            if row["seen"] < now - _NOTED:
-                connection.execute(table.update().where(table.c.number == row["number"]).values(seen=now))
-        return _token(dict(row))
+        now, row = int(time.time()), self._row("token", secret)
+        if row is None or 0 < row["expires"] <= now:
+            return None
+        self._note("token", row, now)
+        return _token(row)
 
     def tokens(self, principal: str | None = None) -> list[Token]:
         """The tokens of somebody, or of everybody, the newest first."""
         if not self._database.exists():
             return []
-        with self._database.transaction("token") as (connection, table):
+        with self._database.transaction("token", reads=True) as (connection, table):
             query = table.select() if principal is None else table.select().where(table.c.principal == principal)
             rows = connection.execute(query.order_by(table.c.number.desc())).mappings().all()
         return [_token(dict(row)) for row in rows]
@@ -144,6 +140,18 @@ class Sessions:
             if principal is not None:
                 chosen &= table.c.principal == principal
             return bool(connection.execute(table.delete().where(chosen)).rowcount)
+
+    def _row(self, name: str, secret: str) -> dict[str, Any] | None:
+        """What is known by a secret."""
+        with self._database.transaction(name, reads=True) as (connection, table):
+            row = connection.execute(table.select().where(table.c.digest == _digest(secret))).mappings().first()
+        return None if row is None else dict(row)
+
+    def _note(self, name: str, row: Mapping[str, Any], now: int) -> None:
+        """Note from time to time that something is in use."""
+        if row["seen"] < now - _NOTED:
+            with self._database.transaction(name) as (connection, table):
+                connection.execute(table.update().where(table.c.number == row["number"]).values(seen=now))
 
 
 def _token(row: dict[str, object]) -> Token:

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Mapping, Set
 
 from vmaild.address import Address
-from vmaild.core.directory import Domain, DomainDefinition, ShadowEntry
+from vmaild.core.directory import Account, Domain, DomainDefinition, ShadowEntry
 from vmaild.core.findings import Finding
 from vmaild.store.directory import DirectoryStore
 from vmaild.store.files import Files
@@ -39,6 +39,11 @@ class SharedDirectory:
         """The shadow entries of a domain."""
         with self._lock:
             return self._directory.passwords(domain)
+
+    def accounts(self, domain: str) -> Mapping[str, Account]:
+        """The accounts of a domain."""
+        with self._lock:
+            return self._directory.accounts(domain)
 
     def any_password(self, domain: str) -> str:
         """A hash to compare with where there is no account."""

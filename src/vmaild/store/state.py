@@ -8,6 +8,7 @@ first file is touched and completed after the last, so a machine that stopped in
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -56,27 +57,40 @@ class Database:
     def __init__(self, layout: Layout) -> None:
         self._layout = layout
         self._path = f"{layout.state}/vmail.sqlite"
-        self._prepared: tuple[Engine, MetaData] | None = None
 
     def exists(self) -> bool:
         """Whether anything was ever written."""
         return os.path.exists(self._path)
 
     @contextmanager
-    def transaction(self, table: str) -> Iterator[tuple[Connection, Table]]:
-        """One transaction on a table. Raises StateUnusable."""
+    def transaction(self, table: str, *, reads: bool = False) -> Iterator[tuple[Connection, Table]]:
+        """One transaction on a table; one that only reads waits for no other. Raises StateUnusable."""
         import sqlite3  # noqa: PLC0415  half a second, with the next, that most commands need not pay
 
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  likewise
 
         try:
-            engine, metadata = self._prepared = self._prepared or self._prepare()
-            with engine.begin() as connection:
-                yield connection, metadata.tables[table]
+            prepared = self._prepared()
+            with prepared.engine.connect().execution_options(reads=reads) as connection, connection.begin():
+                _see_version(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
+                yield connection, prepared.metadata.tables[table]
         except (SQLAlchemyError, sqlite3.Error) as error:
             raise StateUnusable(f"{self._path}: {getattr(error, 'orig', None) or error}") from error
         except (OSError, LockTimeout) as error:
             raise StateUnusable(f"{self._path}: {error}") from error
+
+    def _prepared(self) -> _Prepared:
+        """The database as this process has it open, unless the file has been moved away meanwhile."""
+        with _OPENING:
+            known = _OPEN.get(self._path)
+            if known is None or known.inode != _inode(self._path) or known.pid != os.getpid():
+                # Connections of another process are left alone: to close them would be to use them.
+                if known is not None and known.pid == os.getpid():
+                    known.engine.dispose()
+                known = _OPEN[self._path] = _Prepared(*self._prepare(), _inode(self._path), os.getpid())
+                while len(_OPEN) > _MOST_OPEN:
+                    _OPEN.pop(next(iter(_OPEN))).engine.dispose()
+            return known
 
     def _prepare(self) -> tuple[Engine, MetaData]:
         """Open the database, and create or complete what is missing of it."""
@@ -93,6 +107,22 @@ class Database:
             with exclusive(self._layout.lock("state"), BUSY):
                 _upgrade(engine, metadata)
         return engine, metadata
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """An open database. To open it for each transaction, and to close it as the last, would cost some syncs."""
+
+    engine: Engine
+    metadata: MetaData
+    inode: int
+    pid: int
+
+
+_OPEN: dict[str, _Prepared] = {}
+"""By path."""
+_MOST_OPEN = 4
+_OPENING = threading.Lock()
 
 
 class AuditLog:
@@ -121,7 +151,7 @@ class AuditLog:
         """
         if not self._database.exists():
             return []
-        with self._database.transaction("audit") as (connection, audit):
+        with self._database.transaction("audit", reads=True) as (connection, audit):
             query = audit.select() if domain is None else audit.select().where(audit.c.domain == domain)
             newest = connection.execute(query.order_by(audit.c.number.desc()).limit(limit).offset(skip))
             rows = [dict(row) for row in newest.mappings()]
@@ -130,9 +160,16 @@ class AuditLog:
         return [AuditRecord(**row) for row in reversed(rows)]
 
 
+def _inode(path: str) -> int:
+    """Which file it is; 0: there is none."""
+    try:
+        return os.stat(path).st_ino
+    except FileNotFoundError:
+        return 0
+
+
 def _engine(path: str) -> tuple[Engine, MetaData]:
     from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, event  # noqa: PLC0415  see above
-    from sqlalchemy.pool import NullPool  # noqa: PLC0415  see above
 
     metadata = MetaData()
 
@@ -151,7 +188,7 @@ def _engine(path: str) -> tuple[Engine, MetaData]:
     table("session", ("digest", "principal", "address", "agent"), ("begun", "seen"))
     table("token", ("digest", "principal", "name", "domain", "rights"), ("begun", "seen", "expires"))
     table("figures", (), ("at", "delivered", "deferred", "rejected", "logins", "failed_logins"))
-    engine = create_engine(f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": BUSY})
+    engine = create_engine(f"sqlite:///{path}", max_overflow=-1, connect_args={"timeout": BUSY})
 
     # sqlite3 would begin a transaction only at the first write, when another writer may have been faster.
     @event.listens_for(engine, "connect")
@@ -160,7 +197,8 @@ def _engine(path: str) -> tuple[Engine, MetaData]:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("reads")
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
     return engine, metadata
 
@@ -168,9 +206,13 @@ def _engine(path: str) -> tuple[Engine, MetaData]:
 def _version(engine: Engine) -> int:
     with closing(engine.raw_connection()) as connection:
         version = int(connection.cursor().execute("PRAGMA user_version").fetchone()[0])
+    _see_version(version)
+    return version
+
+
+def _see_version(version: int) -> None:
     if version > SCHEMA:
         raise OSError(f"written by a newer vmaild (schema {version}, this one knows {SCHEMA})")
-    return version
 
 
 def _upgrade(engine: Engine, metadata: MetaData) -> None:

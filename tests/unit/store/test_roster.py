@@ -19,7 +19,7 @@ def passwd(logins: list[str], names: dict[str, str] | None = None) -> str:
 
 
 def roster(text: str, before: Roster | None = None) -> Roster:
-    return Roster(read_lines(PASSWD, text, "passwd", before.accounts if before else None)[0], before)
+    return Roster(read_lines(PASSWD, text.encode(), "passwd", before.accounts if before else None)[0], before)
 
 
 def test_orders_and_searches() -> None:

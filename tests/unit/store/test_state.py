@@ -5,12 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import sqlite3
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from vmaild.store.layout import Layout
-from vmaild.store.state import BEGUN, DONE, AuditLog, AuditRecord, StateUnusable
+from vmaild.store.state import BEGUN, BUSY, DONE, AuditLog, AuditRecord, Database, StateUnusable
 
 RECORD = AuditRecord("unix:root", "user add", "va.toto.fr", "bob@va.toto.fr", "add account bob@va.toto.fr")
 
@@ -96,3 +97,25 @@ def test_processes_that_are_the_first_at_the_same_moment_lose_nothing(layout: La
         writer.join()
     assert [writer.exitcode for writer in writers] == [0, 0, 0]
     assert [record.outcome for record in AuditLog(layout).records()] == [DONE] * 30
+
+
+def test_a_database_that_was_moved_aside_is_not_written_to_any_more(layout: Layout) -> None:
+    AuditLog(layout).begin(RECORD)
+    path = Path(layout.state, "vmail.sqlite")
+    for end in ("", "-wal", "-shm"):
+        if Path(f"{path}{end}").exists():
+            Path(f"{path}{end}").rename(f"{path}.old{end}")
+    AuditLog(layout).begin(RECORD)
+    assert path.exists()
+    assert len(AuditLog(layout).records()) == 1
+
+
+def test_who_reads_waits_for_nobody_who_writes(layout: Layout) -> None:
+    log = AuditLog(layout)
+    log.begin(RECORD)
+    started = time.monotonic()
+    with Database(layout).transaction("audit") as (connection, audit):
+        connection.execute(audit.delete())
+        assert len(log.records()) == 1, "what is not committed is not seen"
+    assert log.records() == []
+    assert time.monotonic() - started < BUSY
