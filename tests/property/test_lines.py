@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from vmaild.address import fold
@@ -118,6 +118,8 @@ def test_an_edit_of_a_part_is_that_of_the_whole(kind: str, size: int, monkeypatc
 
     @settings(max_examples=150, deadline=None)
     @given(text_of(kind), st.lists(st.tuples(LOGINS, st.integers(0, 1)), min_size=1, max_size=8))
+    @example("b0:x:1:1:Bob:/h:/s\nb0:x:1:1:Other:/h:/s\n", [("b0", 1)])
+    @example("b0:$6$s$h:1:0:9:7:::\nB0:$6$s$i:1:0:9:7:::\n", [("b0", 1)])
     def run(text: str, edits: list[tuple[str, int]]) -> None:
         known: object = None
         for login, number in edits:

@@ -146,14 +146,17 @@ class Lines(Mapping[str, E]):
         return self._places
 
     def part(self, key: str) -> slice:
-        """The octets of the line of a login, with its end; where there is none, of the last lines of the file."""
+        """The octets of the line of a login, with its end; where there is none, of the last lines of the file.
+
+        Where anything is wrong, of the whole piece: there may be a second line of it, not in force.
+        """
         place = self._places.get(key)
         serial = place >> _SHIFT if place >= 0 else next(reversed(self._pieces), 0)
         before = 0
         for piece in self._pieces.values():
             if piece.serial == serial:
-                number = place & _LINE
-                first, last = piece.starts[number : number + 2] if place >= 0 else (0, len(piece.content))
+                number, alone = place & _LINE, place >= 0 and piece.plain
+                first, last = piece.starts[number : number + 2] if alone else (0, len(piece.content))
                 return slice(before + first, before + last)
             before += len(piece.content)
         return slice(0, 0)
