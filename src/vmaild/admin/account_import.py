@@ -174,7 +174,7 @@ def _add(door: Door, name: str, lot: Sequence[Looked]) -> list[Looked]:
             texts[1] = with_entry(texts[1], ShadowEntry(login, hash_, today()))
             steps += _mailbox(door, view, domain.name, login)
             added.append(login)
-        said = f"{len(added)} entries added"
+        said = f"entries added: {len(added)}"
         edits = [*view.edit(shadow, texts[1], instead=said), *view.edit(passwd, texts[0], passwd=True)]
         return Draft(f"add {len(added)} accounts to {domain.name}: {', '.join(added)}", [*steps, *edits])
 

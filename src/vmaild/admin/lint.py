@@ -34,19 +34,18 @@ def target_faults(
         decided = route(
             _Changed(directory, _with_only(domain, alias_file, alone)), Address(entry.name, domain.name)
         )
+        what = f"target {quoted(target)} of alias {quoted(entry.name)}"
         match decided:
             case Rejected(Condition.LOOP):
-                problem, remedy = "leads back to itself only", "name an account, or another address"
+                problem, remedy = f"{what} leads back to itself only", "name an account, or another address"
             case Rejected():
-                problem, remedy = "leads nowhere", "create it, or take it out of the alias"
+                problem, remedy = f"{what} leads nowhere", "create it, or take it out of the alias"
             case Undecided(reason, why) if reason is not Condition.DOMAIN_DISABLED:
-                problem, remedy = (
-                    f"cannot be used, so mail waits: {why.removeprefix(f'{source}: ')}",
-                    _remedy(target),
-                )
+                problem = f"{what} cannot be used, so mail waits: {why.removeprefix(f'{source}: ')}"
+                remedy = _remedy(target)
             case _:
                 continue
-        yield Fault(source, f"target {quoted(target)} of alias {quoted(entry.name)} {problem}", remedy)
+        yield Fault(source, problem, remedy)
 
 
 def fallback_fault(directory: Directory, domain: Domain) -> Fault | None:

@@ -116,7 +116,7 @@ def _put_back(messages: MessageStore, path: str, domain: str, accounts: set[str]
         ]
         if not any(missing):
             return
-        text = f"{sum(missing)} messages put back into {sum(map(bool, missing))} mailboxes"
+        text = f"messages put back: {sum(missing)}, mailboxes: {sum(map(bool, missing))}"
 
     def put() -> None:
         with usable(path):
@@ -137,4 +137,4 @@ def _losses(there: Domain, accounts: set[str]) -> Iterator[str]:
     for login in gone[:_TOLD]:
         yield f"{login}@{there.name} is not in the backup and will be no account any more; its mailbox stays"
     if len(gone) > _TOLD:
-        yield f"and {len(gone) - _TOLD} more accounts are not in the backup"
+        yield f"accounts that are not in the backup, besides these: {len(gone) - _TOLD}"

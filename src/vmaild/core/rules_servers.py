@@ -95,7 +95,10 @@ def _tls(case: Case, tls: TlsEvidence, where: str) -> Iterator[Diagnosis]:
         code, what, remedy = _distrust(fault, tls.names, where, host)
         yield case.error(code, what, why, remedy)
     if tls.days_left is not None and 0 <= tls.days_left < DAYS_LEFT and not tls.faults:
-        what = f"the certificate at {where} expires in {tls.days_left} days"
+        days = tls.days_left
+        what = f"the certificate at {where} expires " + (
+            f"in {days} days" if days > 1 else "tomorrow" if days else "today"
+        )
         yield case.warning("tls.expires", what, why, "renew it, and see why that did not happen by itself")
 
 

@@ -258,7 +258,7 @@ def _check_name(name: str) -> None:
         raise FormatError("there is no name before the ':'", "write 'name: target'")
     if not name.isprintable():
         raise FormatError(
-            f"the name {quoted(name)} {unprintable(name)}", "write it in UTF-8, without such characters"
+            f"the name '{shown(name)}' {unprintable(name)}", "write it in UTF-8, without such characters"
         )
 
 

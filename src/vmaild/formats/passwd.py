@@ -26,7 +26,7 @@ from vmaild.formats.edit import (
     with_place_replaced,
     without_places,
 )
-from vmaild.formats.parsed import FormatError, Parsed, is_utf8, quoted
+from vmaild.formats.parsed import FormatError, Parsed, is_utf8, quoted, shown
 from vmaild.formats.size import parse_size, render_size
 
 MAX_LOGIN = 64
@@ -155,7 +155,7 @@ def valid_login(login: str) -> str | None:
         bad = next((character for character in "/:@%" if character in login), None)
         if bad is not None:
             problem = f"contains '{bad}'"
-    return f"login {quoted(login)} {problem}" if problem else None
+    return f"login '{shown(login)}' {problem}" if problem else None
 
 
 def unfit_login(login: str) -> str | None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 
 from vmaild.address import Address, AddressError, parse_address
-from vmaild.formats.parsed import FormatError, is_utf8, quoted
+from vmaild.formats.parsed import FormatError, is_utf8, quoted, shown
 
 INCLUDE = ":include:"
 
@@ -195,7 +195,7 @@ def _check(target: str) -> None:
         raise FormatError(f"the target {quoted(target)} is a relative path", "write the whole path, from '/' on")
     elif not target.isprintable():
         raise FormatError(
-            f"the target {quoted(target)} {unprintable(target)}", "write it in UTF-8, without such characters"
+            f"the target '{shown(target)}' {unprintable(target)}", "write it in UTF-8, without such characters"
         )
     elif "@" in name:
         try:

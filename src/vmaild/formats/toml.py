@@ -58,7 +58,7 @@ def text(parse: Callable[[str], object]) -> Key:
     def read(key: str, value: object) -> object:
         if not isinstance(value, str):
             example = "..." if isinstance(value, bool | list | dict) else shown(str(value))
-            raise _wrong_kind(key, value, "a text", f'{key} = "{example}"')
+            raise _wrong_kind(key, value, "a text", f'write {key} = "{example}"')
         return _parsed(key, parse, value)
 
     return Key(read)
@@ -70,7 +70,8 @@ def texts(parse: Callable[[str], object], example: str, *, unique: bool = True) 
     def read(key: str, value: object) -> object:
         if not isinstance(value, list):
             item = re.sub(r'["\\]', "", shown(value)) if isinstance(value, str) else example
-            raise _wrong_kind(key, value, "a list of texts", f'{key} = ["{item}"]' if item else f"{key} = []")
+            remedy = f'write {key} = ["{item}"]' if item else f"write {key} = []"
+            raise _wrong_kind(key, value, "a list of texts", remedy)
         for item in value:
             if not isinstance(item, str):
                 raise FormatError(
@@ -96,7 +97,7 @@ def flag() -> Key:
 
     def read(key: str, value: object) -> object:
         if not isinstance(value, bool):
-            raise _wrong_kind(key, value, "true or false", f"{key} = true or {key} = false, without quotes")
+            raise _wrong_kind(key, value, "true or false", f"write {key} = true or {key} = false, without quotes")
         return value
 
     return Key(read)
@@ -107,7 +108,9 @@ def number(least: int, most: int = (1 << 31) - 1) -> Key:
 
     def read(key: str, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise _wrong_kind(key, value, "a whole number", f"it like {key} = {max(least, 2)}, without quotes")
+            raise _wrong_kind(
+                key, value, "a whole number", f"write it like {key} = {max(least, 2)}, without quotes"
+            )
         if not least <= value <= most:
             open_end = most > 1 << 16
             remedy = f"write a number from {least} on" if open_end else f"write a number from {least} to {most}"
@@ -122,7 +125,7 @@ def size() -> Key:
 
     def read(key: str, value: object) -> object:
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise _wrong_kind(key, value, "a size", f'it like {key} = "100M"')
+            raise _wrong_kind(key, value, "a size", f'write it like {key} = "100M"')
         return _parsed(key, parse_size, str(value))
 
     return Key(read)
@@ -136,7 +139,7 @@ def _parsed(key: str, parse: Callable[[str], T], value: str) -> T:
 
 
 def _wrong_kind(key: str, value: object, wanted: str, remedy: str) -> FormatError:
-    return FormatError(f"{key} is {_kind(value)}, not {wanted}", f"write {remedy}")
+    return FormatError(f"{key} is {_kind(value)}, not {wanted}", remedy)
 
 
 def _kind(value: object) -> str:

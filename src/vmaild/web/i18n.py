@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gettext
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -16,13 +16,16 @@ from io import BytesIO
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
+from babel.numbers import format_decimal
 
 LANGUAGES = {"en": "English", "fr": "Français"}
 COOKIE = "vmail_language"
+_UNITS = {"en": ("B", "KiB", "MiB", "GiB", "TiB"), "fr": ("o", "Kio", "Mio", "Gio", "Tio")}
 GAP = "{}"
 """In a template, what a text is about."""
-COLON, SEMICOLON = "\u00a0: ", "\u202f; "
-"""Between two texts, as French spells them."""
+JOINTS = {"en": "; ", "fr": "\u202f; "}
+"""Between two texts, such as a problem and its remedy."""
+_JOINT = JOINTS["en"]
 
 
 def _read(language: str) -> Catalog:
@@ -57,7 +60,7 @@ def translator(language: str) -> Callable[[str], str]:
 
     All below the web speaks English, which the command line and the API show as it is: refusals, steps, findings,
     warnings. Such a text is recognised by its template, "there is no domain {}", which stands in the catalogue;
-    what fills the gaps goes over, translated where it is words itself. Texts may be joined by "; " or ": ".
+    what fills the gaps goes over, translated where it is words itself. Texts may be joined.
     """
     if language == "en":
         return str
@@ -66,17 +69,31 @@ def translator(language: str) -> Callable[[str], str]:
     def translated(text: str) -> str:
         if text in texts:
             return texts[text]
-        for each in templates:
-            if each.landmark in text:
-                match = each.pattern.fullmatch(text)
-                if match:
-                    return each.words.format(*map(filled, match.groups()))
-        return joined(text, "; ", SEMICOLON) or joined(text, ": ", COLON) or text
+        found = next(matches(text), None)
+        # A gap that takes in a whole further text is none.
+        several = parts(text) if _JOINT in ("".join(found[1]) if found else text) else ""
+        return several or (told(*found) if found else place(text))
 
-    def joined(text: str, mark: str, words: str) -> str:
-        first, _, rest = text.partition(mark)
-        told = f"{filled(first)}{words}{translated(rest)}" if rest else ""
-        return told if told != f"{first}{words}{rest}" else ""
+    def matches(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+        for each in templates:
+            match = each.pattern.fullmatch(text) if each.landmark in text else None
+            if match:
+                yield each.words, match.groups()
+
+    def told(words: str, values: tuple[str, ...]) -> str:
+        return words.format(*map(filled, values))
+
+    def parts(text: str) -> str:
+        """Two texts or more, all of which are known; empty: it is one."""
+        first, _, rest = text.partition(_JOINT)
+        before, after = filled(first), translated(rest)
+        return f"{before}{JOINTS[language]}{after}" if before != first and after != rest else ""
+
+    def place(text: str) -> str:
+        """A place, and what is wrong there; or a text that nobody knows."""
+        first, _, rest = text.partition(": ")
+        before, after = (filled(first), translated(rest)) if rest else (first, rest)
+        return f"{before}\u00a0: {after}" if (before, after) != (first, rest) else text
 
     def filled(value: str) -> str:
         # A login is no text, even where it is spelt like one.
@@ -98,6 +115,30 @@ def _catalogue(language: str) -> tuple[dict[str, str], list[_Template]]:
 def _template(text: str, words: str) -> _Template:
     pattern = re.compile(re.escape(text).replace(re.escape(GAP), "(.+)"), re.DOTALL)
     return _Template(pattern, max(text.split(GAP), key=len), words)
+
+
+def listed(language: str, text: str) -> str:
+    """Several texts with commas between them, such as targets; or one with commas in it."""
+    known = translator(language)
+    parts = text.split(", ")
+    told = [known(part) for part in parts]
+    return ", ".join(told) if all(one != part for one, part in zip(told, parts, strict=True)) else known(text)
+
+
+def counted(language: str, one: str, many: str, number: int) -> str:
+    """A text about a number of things, which its gap tells."""
+    return translations(language).ngettext(one, many, number).format(number)
+
+
+def size(number: int | None, language: str) -> str:
+    """Bytes for people."""
+    if not number:
+        return "0"
+    value, step = float(number), 0
+    while value >= 1024 and step < len(_UNITS[language]) - 1:
+        value, step = value / 1024, step + 1
+    form = "0.0" if value < 10 and step else "#,##0"
+    return f"{format_decimal(value, form, locale=language)}\u00a0{_UNITS[language][step]}"
 
 
 def chosen(cookie: str | None, accepted: str) -> str:

@@ -7,6 +7,7 @@ from fastapi.responses import JSONResponse, Response
 
 from vmaild.web.changes import change, told
 from vmaild.web.desk import Refusal
+from vmaild.web.i18n import JOINTS
 from vmaild.web.pages_site import of_the_site
 from vmaild.web.visit import Visit
 
@@ -40,7 +41,10 @@ async def act(request: Request) -> Response:
             case "make":
                 values = {"domain": fields.get("domain", "").strip(), "mail": bool(fields.get("mail"))}
                 plan = await visit.ask("backup.make", **values)
-                return visit.go("/backups", "; ".join([told(visit, plan), *plan["warnings"]])[:_ROOM])
+                return visit.go(
+                    "/backups",
+                    JOINTS[visit.language].join([told(visit, plan), *map(visit._, plan["warnings"])])[:_ROOM],
+                )
             case "restore" | "restore_mail" as what:
                 wanted = {"backup": name, "mail": what == "restore_mail"}
                 return await change(visit, "backup.restore", fields, wanted, "/backups", dangerous=True)

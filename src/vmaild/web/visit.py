@@ -18,7 +18,7 @@ from starlette.datastructures import UploadFile
 from vmaild import __version__
 from vmaild.web.desk import Ask, Refusal, SecondFactorFirst, SignedOut, refusal_of
 from vmaild.web.forwarded import forwarded, plain
-from vmaild.web.i18n import COOKIE, LANGUAGES, chosen, translator
+from vmaild.web.i18n import COOKIE, JOINTS, LANGUAGES, chosen, counted, listed, size, translator
 from vmaild.web.judge import Judge
 from vmaild.web.sent import written_size
 
@@ -77,9 +77,8 @@ class Visit:
 
     def said(self, refusal: Refusal) -> str:
         """A refusal for people: the problem, and what to do about it."""
-        return (
-            f"{self._(refusal.problem)}; {self._(refusal.remedy)}" if refusal.remedy else self._(refusal.problem)
-        )
+        texts = filter(None, (refusal.problem, refusal.remedy))
+        return JOINTS[self.language].join(map(self._, texts))
 
     async def ask(self, verb: str, **values: Any) -> Any:  # noqa: ANN401  plain values
         """Ask the desk on behalf of whoever visits. Raises Refusal, SignedOut."""
@@ -133,11 +132,14 @@ class Visit:
             form_token=self._form_token(),
             language=self.language,
             languages=LANGUAGES,
+            listed=lambda text: listed(self.language, text),
+            joint=JOINTS[self.language],
             path=self.request.url.path,
             asked=self._asked(),
             message=unquote(self.request.cookies.get(MESSAGE, "")),
             version=__version__,
-            size=size,
+            size=lambda number: size(number, self.language),
+            _n=lambda one, many, number: counted(self.language, one, many, number),
             written_size=written_size,
             quote=lambda text: quote(text, safe="@"),
             **values,
@@ -176,18 +178,6 @@ async def _text(value: str | UploadFile) -> str:
         return (await value.read()).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise Refusal("the list is not UTF-8", "save the list as 'CSV UTF-8'", 422) from None
-
-
-def size(number: int | None) -> str:
-    """Bytes for people."""
-    if not number:
-        return "0"
-    value = float(number)
-    for unit in ("B", "KiB", "MiB", "GiB", "TiB"):
-        if value < 1024 or unit == "TiB":
-            return f"{value:.0f} {unit}" if value >= 10 or unit == "B" else f"{value:.1f} {unit}"
-        value /= 1024
-    return str(number)
 
 
 def _split(url: str) -> tuple[str, str]:

@@ -76,7 +76,7 @@ def test_all_of_a_domain_comes_back_after_it_was_removed(door: Door, layout: Lay
     assert not configuration(layout).keys() & before.keys()
 
     plan = restore_backup(door, only(door), mail=True, dry_run=True)
-    assert "3 messages put back into 1 mailboxes" in map(str, plan.effects)
+    assert "messages put back: 3, mailboxes: 1" in map(str, plan.effects)
     assert any(each.address == f"team@{VA}" for each in plan.rerouted)
     assert "not.a.real.hash" not in "".join(edit.diff for edit in plan.edits)
     assert not os.path.lexists(layout.definition(VA))
@@ -114,7 +114,7 @@ def test_mail_that_is_there_is_not_touched_and_comes_once(door: Door, layout: La
     second.unlink()
     deliver(door, BOB, b"Subject: new\r\n\r\n\r\n")
     plan = restore_backup(door, only(door), mail=True)
-    assert [str(each) for each in plan.effects] == ["1 messages put back into 1 mailboxes"]
+    assert [str(each) for each in plan.effects] == ["messages put back: 1, mailboxes: 1"]
     subjects = sorted(content.partition(b"\n")[0] for content in mail(layout).values())
     assert subjects == [b"Subject: deleted", b"Subject: new", b"Subject: old"]
     assert any(path.endswith(":2,RS") for path in mail(layout))

@@ -7,12 +7,14 @@ from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from babel.messages.pofile import read_po
 from tests.unit.web import said_in_source
 
 from vmaild.core.permissions import Action
 from vmaild.core.routing import Rule
+from vmaild.formats import domain
 from vmaild.outcome import Condition
-from vmaild.web.i18n import chosen, translations, translator
+from vmaild.web.i18n import chosen, counted, size, translations, translator
 
 WEB = Path(str(files("vmaild.web")))
 SAID_OTHERWISE = {
@@ -61,7 +63,40 @@ def texts() -> set[str]:
 
 
 def catalogue() -> dict[str, str]:
-    return {english: french for english, french in translations("fr")._catalog.items() if english}  # type: ignore[attr-defined]
+    known = translations("fr")._catalog.items()  # type: ignore[attr-defined]
+    return {english: french for english, french in known if english and isinstance(english, str)}
+
+
+def test_every_text_about_a_number_is_translated() -> None:
+    found = {
+        pair
+        for path in WEB.glob("templates/*.html")
+        for pair in re.findall(r"""\b_n\("([^"]+)", "([^"]+)",""", path.read_text(encoding="utf-8"))
+    }
+    with (WEB / "locale/fr.po").open("rb") as source:
+        known = {message.id for message in read_po(source) if isinstance(message.id, tuple)}
+    assert found == known
+    assert [counted("fr", "{} message", "{} messages", number) for number in (0, 1, 2)] == [
+        "0 message",
+        "1 message",
+        "2 messages",
+    ]
+    assert counted("en", "{} message", "{} messages", 0) == "0 messages"
+
+
+@pytest.mark.parametrize(
+    ("number", "english", "french"),
+    [
+        (None, "0", "0"),
+        (999, "999 B", "999 o"),
+        (1536, "1.5 KiB", "1,5 Kio"),
+        (50 << 20, "50 MiB", "50 Mio"),
+        (5 << 50, "5,120 TiB", "5\u202f120 Tio"),
+    ],
+)
+def test_sizes(number: int | None, english: str, french: str) -> None:
+    assert size(number, "en").replace("\u00a0", " ") == english
+    assert size(number, "fr").replace("\u00a0", " ") == french
 
 
 def test_every_text_is_translated() -> None:
@@ -134,6 +169,11 @@ def test_french_is_typeset() -> None:
 def test_a_refusal_is_recognised_by_its_template(english: str, french: str) -> None:
     assert translator("fr")(english) == french
     assert translator("en")(english) == english
+
+
+def test_every_setting_has_words_for_who_may_only_read_it() -> None:
+    told = set(re.findall(r'"(\w+)": _\(', (WEB / "templates/settings.html").read_text(encoding="utf-8")))
+    assert told == domain._KEYS.keys() - {"admins", "rights"}, "co-administrators have a page of their own"
 
 
 def test_no_text_of_a_page_stands_outside_of_the_translation() -> None:
