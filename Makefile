@@ -41,10 +41,10 @@ check: $(VENV)/dev
 
 # The processes that tests start are measured, too: see tool.coverage in pyproject.toml. More at a time than there
 # are cores, since many wait for the time limits of a peer. What pytest makes of a module is kept for the next run.
-# Tests that share a server are a group (xdist_group): it stays in one process, and large ones come first.
+# Which tests stay together, as they share a server, and which come first, says tests/order.py.
 pytest: $(VENV)/dev bytecode
 	@rm -rf .coverage && mkdir .coverage
-	@PYTHONDONTWRITEBYTECODE= $(COVERAGE) run -m pytest -n 4 --dist loadgroup $(PYTEST_ARGS); status=$$?; \
+	@PYTHONDONTWRITEBYTECODE= $(COVERAGE) run -m pytest -n 4 $(PYTEST_ARGS); status=$$?; \
 	$(COVERAGE) combine --quiet && \
 	$(COVERAGE) report >.coverage/report.txt && \
 	$(COVERAGE) json --quiet -o - | $(BIN)/python tools/coverage_floor.py 85 60 && \

@@ -7,7 +7,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.order import Together, rank
 from tests.served import COMMANDS, Ports, Root, Served, copy_root, run, start
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first, so that all processes end at about the same time."""
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> Together:
+    """Hand tests out as tests.order says, whatever `--dist` is."""
+    config.option.loadscopereorder = False
+    return Together(config)
 
 
 @pytest.fixture(scope="session")

@@ -45,9 +45,6 @@ def make_certificate(path: Path, domain: str) -> None:
     key.unlink()
 
 
-pytestmark = pytest.mark.xdist_group("secure programs")  # one server for all
-
-
 @pytest.fixture(scope="module")
 def _secure(
     _demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]

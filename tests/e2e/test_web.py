@@ -17,8 +17,6 @@ from pyotp import TOTP
 from tests.e2e.browser import follow, sign_in, visitor
 from tests.served import ADDRESSES, Root, Served, copy_root, moments, start
 
-pytestmark = pytest.mark.xdist_group("web")  # one browser and one server for all
-
 
 @pytest.fixture(scope="module")
 def web(_demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]) -> Iterator[Served]:

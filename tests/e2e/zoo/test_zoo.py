@@ -29,10 +29,7 @@ from tests.e2e.zoo.animals import (
 from tests.e2e.zoo.world import NS1, NS2, SERVERS, Authority, World, Zone
 from tests.served import COMMANDS, moments, run
 
-pytestmark = [
-    pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed"),
-    pytest.mark.xdist_group("zoo"),  # one check of all animals
-]
+pytestmark = pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed")
 
 SITE = '[site]\nadmins = ["unix:root"]\n[pop3]\nlisten = [{listen}]\nnative = []\n[delivery]\nrelay = ""\n'
 
