@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.order import Together, rank
@@ -17,10 +18,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> Together:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     """Hand tests out as tests.order says, whatever `--dist` is."""
     config.option.loadscopereorder = False
-    return Together(config)
+    return Together(config, log)
 
 
 @pytest.fixture(scope="session")

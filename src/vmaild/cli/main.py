@@ -14,8 +14,8 @@ def main() -> None:
         return
     import logging  # noqa: PLC0415  a version should not take as long as a change
 
-    from vmaild.cli.verbs import app  # noqa: PLC0415  likewise
+    from vmaild.cli.application import application, verb_of  # noqa: PLC0415  likewise
 
     # Verbs show findings themselves; what the rooms below log is for servers.
     logging.getLogger("vmaild").addHandler(logging.NullHandler())
-    app()
+    application(verb_of(sys.argv[1:]))()
