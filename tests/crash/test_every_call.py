@@ -26,7 +26,11 @@ import pytest
 from tests.relay import ScriptedRelay, running
 from tests.served import COMMANDS, Root, Served, copy_root, moments, start, unmeasured
 
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+EVERY = "VMAIL_EVERY_CALL" in os.environ
+pytestmark = [
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+    pytest.mark.timeout(4 * 3600 if EVERY else 120),
+]
 
 CALLS = frozenset(
     """write writev pwrite64 fsync rename link unlink unlinkat openat mkdir ftruncate fcntl copy_file_range connect
@@ -178,7 +182,7 @@ def calls_of(trace: str) -> list[Call]:
 def chosen(calls: list[Call], count: int, seed: str) -> list[Call]:
     """Some of the calls, spread over all of them."""
     unique = list(dict.fromkeys(calls))
-    if "VMAIL_EVERY_CALL" in os.environ or len(unique) <= count:
+    if EVERY or len(unique) <= count:
         return unique
     dice = random.Random(seed)
     step = len(unique) / count
@@ -193,7 +197,7 @@ def faults(calls: list[Call], situation: str) -> Iterator[tuple[Call, str]]:
         yield call, "signal=KILL"
     lasting = [call for call in calls if call.name not in {"exit_group", "vfork", "clone", "clone3", "wait4"}]
     for number, call in enumerate(chosen(lasting, FAILURES, f"{situation} fails")):
-        some = ERRORS if "VMAIL_EVERY_CALL" in os.environ else ERRORS[number % 2 :][:1]
+        some = ERRORS if EVERY else ERRORS[number % 2 :][:1]
         yield from ((call, f"error={error}") for error in some)
 
 
@@ -276,7 +280,7 @@ def test_a_worker_killed_at_its_calls(post: Post, situation: str) -> None:
     try:
         assert post.bring_to_server("warm", situation)
         points = [(name, nth) for name in WORKER for nth in (1, 2, 3)]
-        for name, nth in points if "VMAIL_EVERY_CALL" in os.environ else points[:: 3 if "all" in situation else 5]:
+        for name, nth in points if EVERY else points[:: 3 if "all" in situation else 5]:
             subject = f"m-{name}-{nth}"
             with struck(served, f"inject={name}:signal=KILL:when={nth}"):
                 done = post.bring_to_server(subject, situation)

@@ -33,7 +33,11 @@ from tests.crash.test_every_call import (
 from tests.served import Served, moments, start
 
 __all__ = ["post"]
-pytestmark = pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+EVERY = "VMAIL_EVERY_CALL" in os.environ
+pytestmark = [
+    pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed"),
+    pytest.mark.timeout(4 * 3600 if EVERY else 120),
+]
 
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "EINTR")
 FAILURES = 6
@@ -48,7 +52,6 @@ _LOOP = re.compile(r"eventfd|eventpoll|inotify|signalfd")
 _UNSURE = {"poll", "read", "recvfrom", "sendto", "close"}
 """Where these fail, nobody knows whether a program or a relay has taken the message."""
 _LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)")
-EVERY = "VMAIL_EVERY_CALL" in os.environ
 LARGE = 300_000
 """Octets of a message that does not stay in memory."""
 
