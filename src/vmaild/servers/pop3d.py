@@ -327,7 +327,7 @@ class Pop3Session(asyncio.Protocol):
     def _settings(self) -> Settings:
         """What is offered: STLS where there is a certificate, passwords in clear where they are allowed."""
         service = self.service
-        stls = not self._tls and service.certificates.context(self._domain) is not None
+        stls = not self._tls and service.certificates.offered(self._domain)
         plain = self._private or self._domain is None  # the login tells which domain decides
         if not plain and self._domain is not None:
             try:

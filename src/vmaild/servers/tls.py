@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import time
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -18,6 +19,9 @@ from vmaild.store.files import Files, Fingerprint, ReadFailed
 from vmaild.store.layout import Layout
 
 log = logging.getLogger("vmaild.tls")
+
+_OFFERED_FOR = 1.0
+"""Seconds in which it is not looked again whether there is a certificate; never where it is to be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ class Certificates:
         self._default = default
         self._files = Files()
         self._loaded: dict[str, _Loaded] = {}
+        self._offered: dict[str | None, tuple[float, bool]] = {}
+        """By domain, and until when it may be believed."""
         self._written: WeakKeyDictionary[ssl.SSLContext, str] = WeakKeyDictionary()
         """The path of the file that each was made from."""
 
@@ -49,6 +55,15 @@ class Certificates:
         """
         path = self._certificate(domain) if domain else self._default
         return self._load(path) or (self._load(self._default) if path != self._default else None)
+
+    def offered(self, domain: str | None) -> bool:
+        """Whether there is such a context, or was a second ago: every greeting asks, and few clients begin TLS."""
+        now = time.monotonic()
+        until, offered = self._offered.get(domain, (0.0, False))
+        if now >= until:
+            offered = self.context(domain) is not None
+            self._offered[domain] = (now + _OFFERED_FOR, offered)
+        return offered
 
     def _certificate(self, domain: str) -> str:
         try:
