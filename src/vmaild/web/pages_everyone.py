@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from html import unescape
 from typing import Any
-from xml.sax.saxutils import escape, unescape
+from xml.sax.saxutils import escape
 
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
