@@ -12,6 +12,8 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
+from vmaild.store.ways import way_to
+
 NEW_FILE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 """Flags of a file that must not be there yet."""
 
@@ -20,16 +22,24 @@ def write_atomically(path: str, data: bytes, *, mode: int | None = None, durable
     """Replace the content of a file, or create it, as one step.
 
     A file that exists keeps its owner, group and mode. A new one gets `mode` (0o640 unless given) and, where
-    root writes it, the owner and group of its folder. A symbolic link is followed and stays. With
-    `durable=False` nothing is synced: for what can be made again.
+    root writes it, the owner and group of its folder. A symbolic link stays, and is followed where root, we, or
+    the owner of what it leads to has made it: homes may be their users' to write in. With `durable=False` nothing
+    is synced: for what can be made again.
 
     Raises OSError; the file is then as it was (but where only the last sync failed: as wanted, perhaps not
     durable), and no temporary file is left.
     """
-    path = os.path.realpath(path)
-    with replacing(path, durable=durable) as fd:
-        _take_permissions(fd, path, os.path.dirname(path), 0o640 if mode is None else mode)
-        write_fully(fd, [data])
+    try:
+        with way_to(os.path.abspath(path)) as place:
+            old = place.status()
+            place.check_links(old.st_uid if old else os.fstat(place.folder).st_uid, os.geteuid())
+            folder = f"/proc/self/fd/{place.folder}"  # from here on nobody can lead us elsewhere
+            with replacing(f"{folder}/{place.name}", durable=durable) as fd:
+                _take_permissions(fd, old, folder, 0o640 if mode is None else mode)
+                write_fully(fd, [data])
+    except OSError as error:
+        error.filename, error.filename2 = path, None
+        raise
 
 
 @contextmanager
@@ -115,11 +125,9 @@ def write_fully(fd: int, parts: Sequence[bytes]) -> None:
             rest = rest[os.write(fd, rest) :]
 
 
-def _take_permissions(fd: int, path: str, folder: str, mode: int) -> None:
+def _take_permissions(fd: int, old: os.stat_result | None, folder: str, mode: int) -> None:
     """Give the temporary file the owner, group and mode of the file whose place it will take."""
-    try:
-        old = os.stat(path)
-    except FileNotFoundError:
+    if old is None:
         inherit_owner(fd, folder)
         os.fchmod(fd, mode)
         return

@@ -71,7 +71,8 @@ def _memory(home: str) -> dict[str, int]:
     """Senders, and when they were answered; what is damaged is as if it were not there."""
     answered: dict[str, int] = {}
     try:
-        with open(f"{home}/{MEMORY_NAME}", encoding="utf-8", errors="surrogateescape") as file:
+        fd = os.open(f"{home}/{MEMORY_NAME}", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(fd, encoding="utf-8", errors="surrogateescape") as file:
             for line in file:
                 when, _, who = line.rstrip("\n").partition(" ")
                 if when.isdecimal() and len(when) < 15 and who:

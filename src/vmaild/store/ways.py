@@ -33,7 +33,7 @@ class Place:
 
     def open(self, flags: int, mode: int = 0o600) -> int:
         """Open the regular file here, or create it where `flags` say so, and never wait for it. Raises OSError."""
-        found = _status(self.name, self.folder) if self.name else os.fstat(self.folder)
+        found = self.status()
         if found is not None:
             _check_regular(found, self.path)  # before it is opened: to open a device may do something
             flags &= ~os.O_CREAT
@@ -51,9 +51,13 @@ class Place:
             raise
         return fd
 
-    def check_links(self, owner: int) -> None:
-        """Raise PermissionError where a link that led here was made neither by root nor by this owner."""
-        if not self.owners <= {0, owner}:
+    def status(self) -> os.stat_result | None:
+        """Of what is here, of a symbolic link itself; None: nothing. Raises OSError."""
+        return _status(self.name, self.folder) if self.name else os.fstat(self.folder)
+
+    def check_links(self, *owners: int) -> None:
+        """Raise PermissionError where a link that led here was made neither by root nor by one of these users."""
+        if not self.owners <= {0, *owners}:
             raise PermissionError(errno.EPERM, "a symbolic link of somebody else leads there", self.path)
 
 

@@ -6,6 +6,7 @@ import mailbox
 import os
 import resource
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable
@@ -20,10 +21,11 @@ from tests.unit.delivery.test_outside import BODY, agent, aliases, deliver, here
 from vmaild.address import parse_address
 from vmaild.core import routing
 from vmaild.core.site import Relay, RelayKind
-from vmaild.delivery import resend
+from vmaild.delivery import files, resend
 from vmaild.outcome import Condition, Deferred, Delivered, Rejected
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
+from vmaild.store.processes import began, boot
 
 __all__ = ["here"]
 
@@ -388,6 +390,36 @@ def test_what_cannot_be_appended_whole_is_taken_back(here: Layout) -> None:
     assert path.read_bytes() == b"From x\n\ntorn"
     assert deliver(ours, here, "log@va.test", body=body) == [Delivered()]
     assert len(path.read_bytes()) > len(body)
+
+
+@pytest.mark.parametrize(
+    ("word", "age", "delivered"),
+    [
+        ("{boot}:{gone}:1", 0, True),  # one of ours, killed
+        ("{boot}:{here}:1", 0, True),  # likewise, and its number was given again
+        ("{boot}:{here}:{began}", 0, False),
+        ("{boot}:{here}:{began}", 601, True),
+        ("", 0, False),
+        ("", 601, True),
+        ("4711\n", 0, False),  # of another program
+        ("another boot:{gone}:1", 0, False),
+    ],
+)
+def test_a_lock_that_was_left_behind_holds_nobody_up(
+    here: Layout, monkeypatch: pytest.MonkeyPatch, word: str, age: int, delivered: bool
+) -> None:
+    monkeypatch.setattr(files, "LOCK_TIME", 0.2)
+    aliases(here, "log: /var/log.mbox\n")
+    writable(here)
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    lock, own = Path(here.path("/var/log.mbox.lock")), str(os.getpid())
+    lock.write_text(word.format(boot=boot(), gone=gone.pid, here=own, began=began(own)))
+    lock.chmod(0o644)
+    os.utime(lock, (time.time() - age,) * 2)
+    outcome = Delivered() if delivered else Deferred(Condition.INTERNAL)
+    assert deliver(agent(here), here, "log@va.test") == [outcome]
+    assert lock.exists() != delivered
 
 
 def test_threads_that_append_at_once_wait_for_each_other(here: Layout) -> None:

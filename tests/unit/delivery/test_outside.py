@@ -452,6 +452,18 @@ def test_an_answer_that_fails_hurts_no_delivery(here: Layout, home: Path) -> Non
     assert [taken.recipients for taken in relay.taken] == [["ann@example.org"]]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="makes a link of another user")
+def test_whom_it_has_answered_is_written_into_no_file_of_others(here: Layout, home: Path) -> None:
+    other = Path(here.root, "other")
+    other.write_text("not to be touched\n")
+    (home / "vacation.answered").symlink_to(other)
+    os.lchown(home / "vacation.answered", 65534, 65534)
+    with running(ScriptedRelay()) as relay:
+        assert deliver(agent(here, smtp(relay)), here, "bob@va.test", body=TO_BOB) == [Delivered()]
+    assert relay.taken == []  # nobody could say that it was
+    assert other.read_text() == "not to be touched\n"
+
+
 def test_a_vacation_text_that_is_a_link_is_not_sent(here: Layout, home: Path) -> None:
     """Else whoever can write in the home would be sent what only the mail user may read."""
     secret = Path(here.root, "secret")

@@ -78,6 +78,42 @@ def test_a_symbolic_link_stays_and_the_file_behind_it_changes(tmp_path: Path) ->
     assert sorted(entry.name for entry in real.parent.iterdir()) == ["file"]
 
 
+@as_root
+@pytest.mark.parametrize("way", ["file", "new", "folder"])
+def test_nobody_leads_root_to_files_of_others(tmp_path: Path, way: str) -> None:
+    """A home may be its user's to write in, and root writes there, too."""
+    home, secret = tmp_path / "home", tmp_path / "secret"
+    secret.mkdir()
+    there = secret / "forward"
+    if way != "new":
+        there.write_bytes(b"root's")
+    if way == "folder":
+        home.symlink_to(secret)
+    else:
+        home.mkdir()
+        (home / "forward").symlink_to(there)
+    link = home if way == "folder" else home / "forward"
+    os.lchown(link, 12345, 12345)
+    with pytest.raises(PermissionError, match="a symbolic link of somebody else leads there"):
+        write_atomically(str(home / "forward"), b"x")
+    assert [path.read_bytes() for path in secret.iterdir()] == ([] if way == "new" else [b"root's"])
+    # Whose the file is, or the folder that it is to be made in, may lead there.
+    os.chown(secret if way == "new" else there, 12345, 12345)
+    write_atomically(str(home / "forward"), b"x")
+    assert there.read_bytes() == b"x"
+    assert permissions(there)[1] == 12345
+    assert link.is_symlink()
+
+
+def test_a_failure_names_the_file(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="file") as failed:
+        write_atomically(str(tmp_path / ("file" * 70)), b"x")
+    assert failed.value.filename == str(tmp_path / ("file" * 70))
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IsADirectoryError, match=str(tmp_path / "folder")):
+        write_atomically(str(tmp_path / "folder"), b"x")
+
+
 def test_a_failure_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     folder = tmp_path / "taken"
     folder.mkdir()
