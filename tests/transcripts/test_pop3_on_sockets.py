@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import hashlib
 import os
 import re
@@ -27,6 +28,7 @@ from vmaild.auth.passwords import hash_password
 from vmaild.core.site import Site
 from vmaild.protocol.pop3_capabilities import PLAIN_POP3
 from vmaild.servers.pop3d import Pop3Service
+from vmaild.servers.secured import Secured
 from vmaild.servers.worker import Shared, pop3_service
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
@@ -335,6 +337,31 @@ def test_what_came_before_a_close_notify_is_answered(served: Served, hangs_up: b
         b"+OK Virtual ",
     ]
     assert [file.name for file in (mailbox / "new").iterdir()] == ["1700000001.bob"]
+
+
+def test_tls_leaves_nothing_to_be_collected(served: Served) -> None:
+    """A connection has some 40 kB, which must not wait for a collection; the server is in this process."""
+    bobs_mailbox(served.here)
+    trusting = ssl.create_default_context(cafile=f"{served.here.configuration}/va.pem")
+    gc.collect()
+    gc.disable()
+    try:
+        for said in (b"QUIT\r\n", b"USER bob\r\nPASS right\r\nQUIT\r\n", b"NOOP\r\n"):
+            with trusting.wrap_socket(
+                socket.create_connection((VIRTUAL, served.tls_port), 20), server_hostname=DOMAIN
+            ) as client:
+                client.sendall(said)
+                assert client.recv(1000).startswith(b"+OK")
+                if said.endswith(b"QUIT\r\n"):
+                    while client.recv(1000):
+                        pass
+        end = time.monotonic() + 5
+        while left := [each for each in gc.get_objects() if isinstance(each, Secured)]:
+            assert time.monotonic() < end, f"{len(left)} are left"
+            del left
+            time.sleep(0.01)
+    finally:
+        gc.enable()
 
 
 def until_done(step: Callable[[], T], client: socket.socket, received: ssl.MemoryBIO, sent: ssl.MemoryBIO) -> T:

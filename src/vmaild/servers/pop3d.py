@@ -251,6 +251,8 @@ class Pop3Session(asyncio.Protocol):
         if self._gone:
             return
         self._gone = True
+        if isinstance(under_tls := self._transport.get_extra_info("ssl_object"), Secured):
+            under_tls.on_close = None  # which leads to us, and we to it: a ring that only a collection would free
         self._core.connection_lost()
         service = self.service
         service.sessions.discard(self)

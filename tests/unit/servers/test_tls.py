@@ -2,10 +2,13 @@ from __future__ import annotations
 
 import os
 import subprocess
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from vmaild.servers import tls
 from vmaild.servers.tls import Certificates
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
@@ -69,3 +72,14 @@ def test_without_any_certificate_there_is_no_tls(here: Layout) -> None:
     certificates = Certificates(FileDirectory(here), here)
     assert certificates.context("vb.test") is None
     assert certificates.context(None) is None
+
+
+def test_what_is_offered_is_looked_up_once_a_second(here: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = Certificates(FileDirectory(here), here)
+    assert not certificates.offered("va.test")
+    make(f"{here.configuration}/va.pem")
+    assert not certificates.offered("va.test")
+    assert certificates.context("va.test") is not None, "who begins TLS is served by what is there now"
+    later = SimpleNamespace(monotonic=lambda: time.monotonic() + 1.0)
+    monkeypatch.setattr(tls, "time", later)
+    assert certificates.offered("va.test")
