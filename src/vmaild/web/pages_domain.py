@@ -252,7 +252,7 @@ async def write_admins(request: Request, name: str) -> Response:
     fields = await visit.form()
     principal = fields.get("principal", "").strip()
     verb = "admin.revoke" if fields.get("act") == "revoke" else "admin.grant"
-    values: dict[str, Any] = {"domain": domain["name"], "principal": principal}
+    values: dict[str, Any] = {"domain": domain["name"], "principal": principal, "seen": fields.get("seen", "")}
     if verb == "admin.grant":
         values["rights"] = [right for right in RIGHTS if fields.get(f"right_{right}")]
     try:

@@ -108,6 +108,49 @@ def test_an_alias_that_has_changed_is_neither_set_nor_removed(admin: Browser, la
     assert "d’autre a modifié cela" in sent(admin, path, form, act="remove").text
 
 
+def test_a_script_may_say_what_it_has_seen(admin: Browser, tokens: dict[str, str]) -> None:
+    bearer = {"authorization": f"Bearer {tokens['admin']}"}
+    here = f"/api/v1{VA}"
+
+    def change(method: str, path: str, seen: str, body: dict[str, Any] | None) -> tuple[int, Any]:
+        headers = bearer | {"if-match": seen}
+        answer = admin.send(method, f"{here}/{path}".rstrip("/"), headers=headers, json=body)
+        return answer.status_code, answer.json().get("code")
+
+    account = admin.get(f"{here}/accounts/bob", headers=bearer).json()["seen"]
+    (alias,) = [
+        each for each in admin.get(f"{here}/aliases", headers=bearer).json()["items"] if each["name"] == "team"
+    ]
+    domain = admin.get(here, headers=bearer).json()["seen"]
+    changes: list[tuple[str, str, str, dict[str, Any], dict[str, Any]]] = [
+        ("PATCH", "accounts/bob", account["data"], {"full_name": "One"}, {"full_name": "Two"}),
+        ("PUT", "accounts/bob/vacation", account["vacation"], {"text": "One"}, {"text": "Two"}),
+        ("PUT", "accounts/bob/forward", account["forward"], {"targets": ["a@x.example"]}, {"targets": []}),
+        ("PUT", "aliases/team", alias["seen"], {"targets": ["bob"]}, {"targets": ["alice"]}),
+        ("PATCH", "", domain, {"quota": "11M"}, {"quota": "22M"}),
+    ]
+    for method, path, seen, one, two in changes:
+        assert change(method, path, f'"{seen}"', one) == (200, None), path
+        assert change(method, path, f'"{seen}"', two) == (412, "changed"), path
+        assert change(method, path, "*", two) == (200, None), path
+
+
+def test_of_two_who_decide_on_somebody_s_rights_the_second_is_told(admin: Browser, layout: Layout) -> None:
+    path, right = f"{VA}/admins", {"confirmed": "yes", "password": "alice-va"}
+    assert admin.post(path, act="grant", principal="bob@va.toto.fr", right_mail="yes", **right).status_code == 303
+    form = form_of(admin.get(path).text, "revoke")
+    settings = form_of(admin.get(f"{VA}/settings").text, "save")
+    first = sent(admin, path, form, act="grant", right_passwords="yes", **right)
+    assert first.status_code == 303
+    before = Path(layout.definition("va.toto.fr")).read_text()
+    told = sent(admin, path, form, act="grant", right_accounts="yes", **right)
+    assert (told.status_code, TOLD in told.text) == (412, True)
+    assert sent(admin, path, form, act="revoke", **right).status_code == 412
+    assert Path(layout.definition("va.toto.fr")).read_text() == before
+    saved = sent(admin, f"{VA}/settings", settings, act="save", quota="12M", confirmed="yes")
+    assert saved.status_code == 303, "rights are not what that form is about"
+
+
 def test_what_has_not_to_do_with_a_form_does_not_disturb_it(admin: Browser) -> None:
     here = f"{VA}/accounts/bob"
     shown = admin.get(here).text

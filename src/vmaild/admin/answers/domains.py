@@ -36,17 +36,27 @@ def _domain_values(record: domains.DomainRecord) -> dict[str, Any]:
 def _domain(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     record = domains.show_domain(door, parse_domain(values["domain"]))
     rights = {action.name.lower(): allowed(door.actor, action, record.definition) for action in Action}
-    found = _domain_values(record)
+    found, admin_rights = _domain_values(record), coadministrators.list_rights(door, record.name)
     return found | {
-        "seen": stamp(found["settings"]),
+        "seen": stamp(_of_the_form(found["settings"])),
         "rights": rights,
         "admins": list(coadministrators.list_admins(door, record.name)),
-        "admin_rights": coadministrators.list_rights(door, record.name),
+        "admin_rights": admin_rights,
+        "admin_seen": {principal: stamp(each) for principal, each in admin_rights.items()},
     }
 
 
 def _settings_shown(door: Door, values: Values) -> object:
-    return _domain_values(domains.show_domain(door, parse_domain(values["domain"])))["settings"]
+    return _of_the_form(_domain_values(domains.show_domain(door, parse_domain(values["domain"])))["settings"])
+
+
+def _of_the_form(settings: Mapping[str, object]) -> object:
+    """Co-administrators have forms of their own, one each."""
+    return {key: value for key, value in settings.items() if key not in ("admins", "rights")}
+
+
+def _rights_shown(door: Door, values: Values) -> object:
+    return coadministrators.list_rights(door, parse_domain(values["domain"])).get(str(values["principal"]))
 
 
 def _domain_add(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
@@ -115,8 +125,8 @@ VERBS: Mapping[str, Verb] = {
     "domain.add": _domain_add,
     "domain.set": unless_changed(_settings_shown, _domain_set),
     "domain.remove": _domain_remove,
-    "admin.grant": _grant,
-    "admin.revoke": _revoke,
+    "admin.grant": unless_changed(_rights_shown, _grant),
+    "admin.revoke": unless_changed(_rights_shown, _revoke),
     "dns": _dns,
     "dns.apply": _dns_apply,
 }

@@ -23,7 +23,7 @@ router = APIRouter(
             "description": HTTPStatus(code).phrase,
             "content": {"application/problem+json": {"schema": Problem.model_json_schema()}},
         }
-        for code in (400, 401, 403, 404, 409, 413, 422, 429, 503)
+        for code in (400, 401, 403, 404, 409, 412, 413, 422, 429, 503)
     },
 )
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query
 
 from vmaild.web.api.bodies import AccountSettings, Forward, NewAccount, Password, Plan, Vacation
-from vmaild.web.api.caller import PREFIX, Caller, DryRun, Login, Name, PageNumber, PageSize, Search
+from vmaild.web.api.caller import PREFIX, Caller, DryRun, Login, Name, PageNumber, PageSize, Search, Seen, stamp_in
 
 router = APIRouter(prefix=PREFIX)
 
@@ -35,10 +35,10 @@ async def show_account(caller: Caller, domain: Name, login: Login) -> dict[str, 
 
 @router.patch("/domains/{domain}/accounts/{login}")
 async def set_account(
-    caller: Caller, domain: Name, login: Login, body: AccountSettings, dry_run: DryRun = False
+    caller: Caller, domain: Name, login: Login, body: AccountSettings, dry_run: DryRun = False, seen: Seen = ""
 ) -> Plan:
     """Change an account."""
-    values = body.model_dump(exclude_unset=True)
+    values = body.model_dump(exclude_unset=True) | {"seen": stamp_in(seen)}
     return Plan(**await caller.ask("user.set", address=f"{login}@{domain}", **values, dry_run=dry_run))
 
 
@@ -50,17 +50,19 @@ async def set_password(caller: Caller, domain: Name, login: Login, body: Passwor
 
 @router.put("/domains/{domain}/accounts/{login}/vacation")
 async def set_vacation(
-    caller: Caller, domain: Name, login: Login, body: Vacation, dry_run: DryRun = False
+    caller: Caller, domain: Name, login: Login, body: Vacation, dry_run: DryRun = False, seen: Seen = ""
 ) -> Plan:
     """Set an automatic reply, or switch it off."""
-    values = body.model_dump()
+    values = body.model_dump() | {"seen": stamp_in(seen)}
     return Plan(**await caller.ask("user.vacation", address=f"{login}@{domain}", **values, dry_run=dry_run))
 
 
 @router.put("/domains/{domain}/accounts/{login}/forward")
-async def set_forward(caller: Caller, domain: Name, login: Login, body: Forward, dry_run: DryRun = False) -> Plan:
+async def set_forward(
+    caller: Caller, domain: Name, login: Login, body: Forward, dry_run: DryRun = False, seen: Seen = ""
+) -> Plan:
     """Set forwarding, or switch it off."""
-    values = body.model_dump()
+    values = body.model_dump() | {"seen": stamp_in(seen)}
     return Plan(**await caller.ask("user.forward", address=f"{login}@{domain}", **values, dry_run=dry_run))
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from fastapi import APIRouter
 
 from vmaild.web.api.bodies import Plan, Targets
-from vmaild.web.api.caller import PREFIX, Caller, DryRun, Login, Name, PageNumber, PageSize, Search
+from vmaild.web.api.caller import PREFIX, Caller, DryRun, Login, Name, PageNumber, PageSize, Search, Seen, stamp_in
 
 router = APIRouter(prefix=PREFIX)
 
@@ -21,13 +21,18 @@ async def list_aliases(
 
 
 @router.put("/domains/{domain}/aliases/{login}")
-async def set_alias(caller: Caller, domain: Name, login: Login, body: Targets, dry_run: DryRun = False) -> Plan:
+async def set_alias(
+    caller: Caller, domain: Name, login: Login, body: Targets, dry_run: DryRun = False, seen: Seen = ""
+) -> Plan:
     """Create an alias, or give it these targets."""
-    address = f"{login}@{domain}"
-    return Plan(**await caller.ask("alias.set", address=address, targets=body.targets, dry_run=dry_run))
+    values = {"address": f"{login}@{domain}", "targets": body.targets, "seen": stamp_in(seen)}
+    return Plan(**await caller.ask("alias.set", **values, dry_run=dry_run))
 
 
 @router.delete("/domains/{domain}/aliases/{login}")
-async def remove_alias(caller: Caller, domain: Name, login: Login, dry_run: DryRun = False) -> Plan:
+async def remove_alias(
+    caller: Caller, domain: Name, login: Login, dry_run: DryRun = False, seen: Seen = ""
+) -> Plan:
     """Remove an alias."""
-    return Plan(**await caller.ask("alias.remove", address=f"{login}@{domain}", dry_run=dry_run))
+    values = {"address": f"{login}@{domain}", "seen": stamp_in(seen)}
+    return Plan(**await caller.ask("alias.remove", **values, dry_run=dry_run))

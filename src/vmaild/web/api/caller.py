@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from urllib.parse import quote
 
-from fastapi import Depends, Path, Query, Request
+from fastapi import Depends, Header, Path, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -34,8 +34,15 @@ Name = Annotated[str, Path(max_length=253, description="Name of a domain")]
 Login = Annotated[str, Path(max_length=256, description="Login, or name of an alias")]
 DryRun = Annotated[bool, Query(description="Change nothing; say what would change")]
 Search = Annotated[str, Query(max_length=256)]
+Seen = Annotated[str, Header(alias="If-Match", max_length=100, description="What `seen` told before the change")]
 PageNumber = Annotated[int, Query(ge=1, le=1_000_000)]
 PageSize = Annotated[int, Query(ge=1, le=500)]
+
+
+def stamp_in(if_match: str) -> str:
+    """The stamp that a header carries (RFC 9110 section 13.1.1); empty: anything is right that is there."""
+    stamp = if_match.strip().strip('"')
+    return "" if stamp == "*" else stamp
 
 
 def begun(response: Response, path: str) -> None:

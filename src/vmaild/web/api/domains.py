@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Body, Query
 
 from vmaild.web.api.bodies import DomainSettings, Grant, NewDomain, Plan, Principal
-from vmaild.web.api.caller import PREFIX, Caller, DryRun, Name, PageNumber, PageSize, Search
+from vmaild.web.api.caller import PREFIX, Caller, DryRun, Name, PageNumber, PageSize, Search, Seen, stamp_in
 
 router = APIRouter(prefix=PREFIX)
 
@@ -34,10 +34,12 @@ async def show_domain(caller: Caller, domain: Name) -> dict[str, Any]:
 
 
 @router.patch("/domains/{domain}")
-async def set_domain(caller: Caller, domain: Name, body: DomainSettings, dry_run: DryRun = False) -> Plan:
+async def set_domain(
+    caller: Caller, domain: Name, body: DomainSettings, dry_run: DryRun = False, seen: Seen = ""
+) -> Plan:
     """Change the definition of a domain."""
-    settings = body.model_dump(exclude_unset=True)
-    return Plan(**await caller.ask("domain.set", domain=domain, settings=settings, dry_run=dry_run))
+    values = {"domain": domain, "settings": body.model_dump(exclude_unset=True), "seen": stamp_in(seen)}
+    return Plan(**await caller.ask("domain.set", **values, dry_run=dry_run))
 
 
 @router.delete("/domains/{domain}")
