@@ -7,15 +7,16 @@ here blocks, and belongs in a thread.
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from vmaild.address import AddressError, canonical_domain, fold
 from vmaild.admin.refusal import Code, Refused
 from vmaild.auth.candidate import Candidate, candidate
 from vmaild.auth.passwords import verify
-from vmaild.auth.throttle import Throttle
+from vmaild.auth.throttle import Throttle, Verdict
 from vmaild.core.clients import Connection, Security, client_settings
 from vmaild.core.directory import LookupFailed
 from vmaild.core.permissions import UNIX, Actor, canonical_principal, same_principal
@@ -41,6 +42,7 @@ class Gate:
     """For all threads, too."""
     pam: Callable[[str, str], bool] | None = None
     """Whether PAM takes the password of a user of this machine; None: it is not asked."""
+    _codes: threading.Lock = field(default_factory=threading.Lock)
 
     def domain_of(self, host: str, address: str) -> str | None:
         """The domain that a page was reached for: by the name that was asked for, else by the address."""
@@ -82,12 +84,26 @@ class Gate:
         name = principal.removeprefix(UNIX)
         login, _, domain = name.rpartition("@") if "@" in name else (name, "", "")
         key = f"{fold(login)}\0code"
-        self._wait(client, domain, key)
-        if not takes():
-            self.throttle.failed(client, domain, key, code.encode("utf-8", "surrogatepass"), time.monotonic())
-            log.info("wrong code of a second factor: %r from %s", principal, client)
-            raise Refused(WRONG_CODE, "wait for the next code, or use a recovery code", Code.WRONG_LOGIN)
-        self.throttle.succeeded(client, domain, key, time.monotonic())
+        waited = -1.0
+        while True:
+            # One after the other: of many guesses at the same moment only the first few are free.
+            with self._codes:
+                verdict = self._verdict(client, domain, key)
+                if verdict.delay <= waited or not verdict.delay:
+                    self._look_at(takes, code, client, domain, key)
+                    return
+            waited = verdict.delay
+            time.sleep(waited)
+
+    def _look_at(self, takes: Callable[[], bool], code: str, client: str, domain: str, key: str) -> None:
+        """Look at a code and count how that ends. Raises Refused."""
+        if takes():
+            self.throttle.succeeded(client, domain, key, time.monotonic())
+            return
+        self.throttle.failed(client, domain, key, code.encode("utf-8", "surrogatepass"), time.monotonic())
+        whose = f"{key.partition(chr(0))[0]}@{domain}".removesuffix("@")
+        log.info("wrong code of a second factor: %r from %s", whose, client)
+        raise Refused(WRONG_CODE, "wait for the next code, or use a recovery code", Code.WRONG_LOGIN)
 
     def actor(self, principal: str) -> Actor | None:
         """A principal who is known already, as of now; None: they may not go on. Raises LookupFailed."""
@@ -136,10 +152,14 @@ class Gate:
         raise Refused(WRONG, "try again", Code.WRONG_LOGIN)
 
     def _wait(self, client: str, domain: str, key: str) -> None:
+        time.sleep(self._verdict(client, domain, key).delay)
+
+    def _verdict(self, client: str, domain: str, key: str) -> Verdict:
+        """What becomes of a guess now. Raises Refused."""
         verdict = self.throttle.verdict(client, domain, key, time.monotonic())
         if verdict.refused:
             raise Refused(TOO_MANY, "try again later", Code.TOO_MANY_TRIES)
-        time.sleep(verdict.delay)
+        return verdict
 
 
 def _in_service(meant: Candidate) -> bool:

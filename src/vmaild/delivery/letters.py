@@ -29,7 +29,7 @@ def letter(
     written["Message-ID"] = make_msgid(domain=own.domain)
     for field, value in fields.items():
         if value and value.isascii():
-            written[field] = value
+            written[field] = _line(value)
     written.set_content(text, charset="utf-8", cte="quoted-printable" if _is_mostly_ascii(text) else "base64")
     return written.as_bytes()
 
@@ -52,5 +52,10 @@ def _is_mostly_ascii(text: str) -> bool:
 
 
 def _line(text: str) -> str:
-    """One line of printable characters."""
-    return "".join(character if character.isprintable() else " " for character in text).strip()
+    """One line of printable characters, and nothing in it that stands for others.
+
+    The email package decodes what looks like an encoded word (RFC 2047) even where it is damaged: a line end in
+    one, of a character set that nobody knows, would begin a header of the sender's choice, or the text.
+    """
+    shown = "".join(character if character.isprintable() else " " for character in text).strip()
+    return shown.replace("=?", "= ?")

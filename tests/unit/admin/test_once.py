@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -15,11 +17,14 @@ from vmaild.address import Address
 from vmaild.admin.account_import import carry_out, preview
 from vmaild.admin.accounts import add_user
 from vmaild.admin.door import Door
+from vmaild.admin.gate import Gate
 from vmaild.admin.refusal import Refused
 from vmaild.admin.second_factor import renew_codes, switch_off, switch_on, takes_code
+from vmaild.admin.view import file_directory
+from vmaild.auth.throttle import Slots, Throttle
 from vmaild.core.permissions import Actor
 from vmaild.core.second_factor import STEP, Factor, digest
-from vmaild.core.site import Site
+from vmaild.core.site import AuthSettings, Site
 from vmaild.store.layout import Layout
 from vmaild.store.second_factor import Factors
 
@@ -147,3 +152,25 @@ def test_two_who_add_the_same_name_do_not_both_succeed(layout: Layout) -> None:
         return True
 
     assert at_once(4, one) == 1
+
+
+def test_guesses_at_the_same_moment_are_not_all_free(layout: Layout) -> None:
+    policy = AuthSettings(free_failures=3, max_delay=1)
+    gate = Gate(layout, Site(), Throttle(Slots.create(), policy), file_directory(layout, Site()))
+    looked: list[float] = []
+
+    def takes() -> bool:
+        looked.append(time.monotonic())
+        return False
+
+    def guess(number: int) -> None:
+        with suppress(Refused):
+            gate.check_code(BOB, f"{number:06}", "203.0.113.9", takes)
+
+    threads = [threading.Thread(target=guess, args=(number,)) for number in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(looked) == 12
+    assert sum(at < looked[0] + 0.9 for at in looked) == 3
