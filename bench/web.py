@@ -31,6 +31,8 @@ from vmaild.store.site import load_site
 WHOLE, QUICK = ((1, 1_000), (1, 100_000), (1_000, 100)), ((1, 1_000), (10, 100))
 """(domains, accounts in each)."""
 ROUNDS, CHANGES = 40, 15
+CHANGED = "u000001"
+"""Not who administers: a new password signs out."""
 
 
 class Browser:
@@ -140,7 +142,7 @@ def _pages(root: Layout, domain: str) -> dict[str, tuple[str, dict[str, str]]]:
 def _changes(domain: str) -> dict[str, tuple[str, dict[str, str]]]:
     """Path and fields of what is changed; `#` is the number of the change."""
     here = f"/domains/{domain}"
-    account = f"{here}/accounts/{roots.LOGIN}"
+    account = f"{here}/accounts/{CHANGED}"
     alias = {"act": "add", "alias": "list#", "targets": roots.LOGIN, "confirmed": "yes"}
     return {
         "change of an account": (account, {"act": "save", "full_name": "New #"}),

@@ -74,11 +74,11 @@ def remove_durably(path: str) -> None:
     fsync_folder(os.path.dirname(path) or ".")
 
 
-def make_folders(path: str, mode: int) -> None:
+def make_folders(path: str, mode: int, *, durable: bool = True) -> None:
     """Create a folder and what is missing above it, each with exactly `mode`, durably.
 
     Where root creates them, each has the owner and group of the folder that it is in. Folders that exist are
-    left as they are.
+    left as they are. With `durable=False` nothing is synced: for who does so once all are there.
     """
     path = os.path.abspath(path)
     missing = []
@@ -96,7 +96,8 @@ def make_folders(path: str, mode: int) -> None:
         else:
             os.chmod(folder, mode)  # mkdir(2) takes away the bits of the umask
             inherit_owner(folder, above)
-        fsync_folder(above)
+        if durable:
+            fsync_folder(above)
 
 
 def fsync_folder(path: str) -> None:

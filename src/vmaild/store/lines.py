@@ -14,7 +14,7 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
-from itertools import accumulate
+from itertools import accumulate, chain
 from typing import Generic, TypeVar
 
 from vmaild.address import fold
@@ -177,8 +177,7 @@ class Lines(Mapping[str, E]):
         return isinstance(key, str) and self._places.get(key) >= 0
 
     def __iter__(self) -> Iterator[str]:
-        for piece in self._pieces.values():
-            yield from piece.logins
+        return chain.from_iterable([piece.logins for piece in self._pieces.values()])
 
     def __len__(self) -> int:
         return self._places.count
@@ -221,8 +220,8 @@ def edited(
     """
     lines = read_lines(form, content, path, before)[0]
     part = lines.part(login) if isinstance(lines, Lines) else slice(0, len(content))
-    text = edit(text_of(content[part]))
-    return b"".join((content[: part.start], text.encode("utf-8", "surrogateescape"), content[part.stop :]))
+    text, all_of_it = edit(text_of(content[part])), memoryview(content)
+    return b"".join((all_of_it[: part.start], text.encode("utf-8", "surrogateescape"), all_of_it[part.stop :]))
 
 
 def apart(one: Mapping[str, E], other: Mapping[str, E]) -> Set[str]:

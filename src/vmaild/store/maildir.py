@@ -261,9 +261,9 @@ def create_maildir(path: str) -> None:
 
     `tmp` comes last, when all else is synced: a delivery begins there, and relies on the rest if it finds it.
     """
-    make_folders(f"{path}/cur", 0o700)
-    make_folders(f"{path}/new", 0o700)
-    # Somebody else may have made the folders above just now, and not have come to the sync yet.
+    for name in ("cur", "new"):
+        make_folders(f"{path}/{name}", 0o700, durable=False)
+    # All at once; somebody else may have made the folders above just now, and not have come to the sync yet.
     domain = os.path.dirname(path)
     for folder in (path, domain, os.path.dirname(domain)):
         fsync_folder(folder)

@@ -63,15 +63,21 @@ class Database:
         return os.path.exists(self._path)
 
     @contextmanager
-    def transaction(self, table: str, *, reads: bool = False) -> Iterator[tuple[Connection, Table]]:
-        """One transaction on a table; one that only reads waits for no other. Raises StateUnusable."""
+    def transaction(
+        self, table: str, *, reads: bool = False, lasting: bool = True
+    ) -> Iterator[tuple[Connection, Table]]:
+        """One transaction on a table; one that only reads waits for no other. Raises StateUnusable.
+
+        With `lasting` false nothing is synced: a power cut may undo it, but nothing that came before.
+        """
         import sqlite3  # noqa: PLC0415  half a second, with the next, that most commands need not pay
 
         from sqlalchemy.exc import SQLAlchemyError  # noqa: PLC0415  likewise
 
         try:
             prepared = self._prepared()
-            with prepared.engine.connect().execution_options(reads=reads) as connection, connection.begin():
+            options = {"reads": reads, "lasting": lasting}
+            with prepared.engine.connect().execution_options(**options) as connection, connection.begin():
                 _see_version(connection.exec_driver_sql("PRAGMA user_version").scalar_one())
                 yield connection, prepared.metadata.tables[table]
         except (SQLAlchemyError, sqlite3.Error) as error:
@@ -140,8 +146,8 @@ class AuditLog:
             return int(result.lastrowid)
 
     def complete(self, number: int, outcome: str = DONE) -> None:
-        """Write down how it ended. Raises StateUnusable."""
-        with self._database.transaction("audit") as (connection, audit):
+        """Write down how it ended; where a power cut undoes that, it looks begun. Raises StateUnusable."""
+        with self._database.transaction("audit", lasting=False) as (connection, audit):
             connection.execute(audit.update().where(audit.c.number == number).values(outcome=outcome))
 
     def records(self, limit: int = 1000, *, domain: str | None = None, skip: int = 0) -> list[AuditRecord]:
@@ -197,8 +203,9 @@ def _engine(path: str) -> tuple[Engine, MetaData]:
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        reads = connection.get_execution_options().get("reads")
-        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
+        options = connection.get_execution_options()
+        connection.exec_driver_sql(f"PRAGMA synchronous = {'FULL' if options.get('lasting', True) else 'NORMAL'}")
+        connection.exec_driver_sql("BEGIN" if options.get("reads") else "BEGIN IMMEDIATE")
 
     return engine, metadata
 
