@@ -214,9 +214,10 @@ def _read(fd: int, path: str, limit: int = 0) -> tuple[bytes, Fingerprint]:
 
 def _content(fd: int, size: int) -> bytes:
     """All of an open file of about that size. Without the layers of `io`, which cost more than the rest."""
-    parts = []
-    while part := os.read(fd, size + 1):
+    parts, room = [], size + 1
+    while part := os.read(fd, room):
         parts.append(part)
+        room = _LARGE  # nothing, or what was added meanwhile: so much memory at once takes its time to get
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
