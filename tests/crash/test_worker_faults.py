@@ -40,7 +40,7 @@ pytestmark = [
 ]
 
 ERRORS = ("EIO", "ENOSPC", "EDQUOT", "EMFILE", "EINTR")
-FAILURES = 6
+FAILURES = 4
 """How many calls of each situation are tried."""
 CALLS = frozenset(
     """write writev pwrite64 pread64 read fsync rename link linkat unlink unlinkat openat mkdir close ftruncate

@@ -147,7 +147,7 @@ def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
             first += more
         line, _, first = first.partition(b"\n")
         if sender is None:
-            sender = os.fsdecode(line.split()[1]) if len(line.split()) > 1 else ""
+            sender = _bare(os.fsdecode(line.split()[1])) if len(line.split()) > 1 else ""
     if sender is None or sender == "MAILER-DAEMON":
         sender = ""
     if any(c < " " or c == "\x7f" for c in "".join((sender, *recipients))):

@@ -74,20 +74,23 @@ def test_one_that_must_wait_comes_before_one_that_is_refused(here: Layout) -> No
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sender"),
+    ("arguments", "named", "sender"),
     [
-        ((), "ann@example.org"),
-        (("-f", "joe@example.org"), "joe@example.org"),
-        (("-fjoe@example.org",), "joe@example.org"),
-        (("-f", ""), ""),
-        (("-f", "<>"), ""),
-        (("-f", "MAILER-DAEMON"), ""),
+        ((), "ann@example.org", "ann@example.org"),
+        ((), "<ann@example.org>", "ann@example.org"),
+        ((), "<>", ""),
+        ((), "MAILER-DAEMON", ""),
+        (("-f", "joe@example.org"), "ann@example.org", "joe@example.org"),
+        (("-fjoe@example.org",), "ann@example.org", "joe@example.org"),
+        (("-f", ""), "ann@example.org", ""),
+        (("-f", "<>"), "ann@example.org", ""),
+        (("-f", "MAILER-DAEMON"), "ann@example.org", ""),
     ],
 )
 def test_the_line_of_an_mbox_names_the_sender_and_is_no_part_of_the_message(
-    here: Layout, arguments: tuple[str, ...], sender: str
+    here: Layout, arguments: tuple[str, ...], named: str, sender: str
 ) -> None:
-    message = b"From ann@example.org Sat Jan  3 01:05:34 1996\n" + MESSAGE
+    message = f"From {named} Sat Jan  3 01:05:34 1996\n".encode() + MESSAGE
     assert vdeliver(here, *arguments, "bob@va.test", message=message).returncode == 0
     assert mail(here, "bob") == [f"Return-Path: <{sender}>\nDelivered-To: bob@va.test\n".encode() + MESSAGE]
 
