@@ -47,8 +47,8 @@ CALLS = frozenset(
     fcntl lseek copy_file_range newfstatat fstat getdents64 access fchown fchmod chmod pipe2 vfork clone3 socket
     connect sendto recvfrom sendmsg accept4 ioctl poll getpeername getsockname""".split()  # noqa: SIM905
 )
-_LOOP = re.compile(r"eventfd|eventpoll|inotify|signalfd")
-"""What the event loop is made of: where that fails, there is nothing left to answer with."""
+_LOOP = re.compile(r"eventfd|eventpoll|inotify|signalfd| close\(\d+<socket:")
+"""What the event loop is made of: where that fails it ends the process."""
 _UNSURE = {"poll", "read", "recvfrom", "sendto", "close"}
 """Where these fail, nobody knows whether a program or a relay has taken the message."""
 _LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)")
@@ -184,7 +184,7 @@ def calls_in(worker: Worker, case: Case, trace: Path) -> list[Call]:
         seen[match["thread"], match["name"]] += 1
         call = Call(match["name"], seen[match["thread"], match["name"]], match["rest"])
         # It fails in each thread that makes so many calls.
-        found[call] = found.get(call, True) and not _LOOP.search(match["rest"])
+        found[call] = found.get(call, True) and not _LOOP.search(line)
     return [call for call, usable in found.items() if usable]
 
 
