@@ -23,6 +23,7 @@ from vmaild.core.directory import (
     NoFallback,
     ShadowEntry,
     Source,
+    SubFolders,
 )
 from vmaild.core.findings import Finding, Severity
 from vmaild.core.site import Listen
@@ -65,6 +66,12 @@ ACCOUNTS = st.builds(
     FIELD,
     FIELD,
     st.none() | st.integers(0, 2**63 - 1),
+    # Neither stands in the file; a field of a tuple that is not named here would be any value.
+    autoreply=st.just(False),
+    source=st.just(Source("")),
+    forward=st.none(),
+    quota_messages=st.none() | st.integers(0, 10**9 - 1),
+    sub_folders=st.sampled_from(SubFolders),
 )
 DAYS = st.none() | st.integers(0, 10**9 - 1)
 SHADOW_ENTRIES = st.builds(
@@ -144,7 +151,13 @@ TOML_TEXTS = messy(
 
 def unplaced(entries: Sequence[Any]) -> list[Any]:
     """Entries without the lines on which they stand."""
-    return [dataclasses.replace(entry, source=Source("")) for entry in entries]
+    nowhere = Source("")
+    return [
+        entry._replace(source=nowhere)
+        if isinstance(entry, Account)
+        else dataclasses.replace(entry, source=nowhere)
+        for entry in entries
+    ]
 
 
 def readable(findings: Sequence[Finding]) -> bool:

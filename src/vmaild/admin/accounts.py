@@ -113,17 +113,17 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
         see_rank(view, domain, address)
         changed = account
         if settings.full_name is not None:
-            changed = replace(changed, full_name=settings.full_name)
+            changed = changed._replace(full_name=settings.full_name)
         if settings.quota is not None:
-            changed = replace(changed, quota=quota_in(settings.quota))
+            changed = changed._replace(quota=quota_in(settings.quota))
             if changed.quota != account.quota:
                 see_quota(view, domain, changed.quota, domain.definition.quota)
         if settings.quota_messages is not None:
-            changed = replace(changed, quota_messages=quota_in(settings.quota_messages, parse_count))
+            changed = changed._replace(quota_messages=quota_in(settings.quota_messages, parse_count))
             if changed.quota_messages != account.quota_messages:
                 see_quota(view, domain, changed.quota_messages, domain.definition.quota_messages)
         if settings.sub_folders is not None:
-            changed = replace(changed, sub_folders=parse_sub_folders(settings.sub_folders))
+            changed = changed._replace(sub_folders=parse_sub_folders(settings.sub_folders))
         steps: list[Step] = []
         if changed != account:
             steps += view.edit_account(domain, account.login, lambda text: with_account(text, changed))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vmaild.address import Address
 from vmaild.core.findings import Finding
@@ -55,9 +55,12 @@ class Forward:
     source: Source = Source("")
 
 
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A login of one virtual domain (one line of its passwd file)."""
+class Account(NamedTuple):
+    """A login of one virtual domain (one line of its passwd file).
+
+    A tuple: one is made for each recipient that is looked up, and of so many fields a dataclass takes four times
+    as long.
+    """
 
     login: str
     """As written in the passwd file; names its mailbox and its home."""

@@ -178,7 +178,7 @@ def route(directory: Directory, recipient: Address, *, explain: bool = False) ->
         return Undecided(Condition.LOOKUP_FAILED, str(failure), tuple(walk.steps))
     except _Undecidable as stop:
         return Undecided(stop.reason, stop.problem, tuple(walk.steps))
-    steps = tuple(walk.steps)
+    steps = tuple(walk.steps) if explain else ()
     targets = tuple(walk.targets.values())
     if walk.not_local:
         return NotLocal(steps)
@@ -251,9 +251,10 @@ class _Walk:
             self.steps.append(Step(rule, text, source, depth))
 
     def find(self, name: str) -> Domain | None:
-        if name not in self._found:
-            self._found[name] = self.directory.find(name)
-        return self._found[name]
+        if name in self._found:
+            return self._found[name]
+        found = self._found[name] = self.directory.find(name)
+        return found
 
     def address(self, address: Address, owner: Address | None, depth: int) -> None:
         """Route one address: the recipient, or the target of an alias or a fallback."""

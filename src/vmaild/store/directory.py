@@ -37,7 +37,7 @@ from vmaild.core.srs import original
 from vmaild.formats.aliases import MAX_INCLUDE, parse_aliases, parse_include
 from vmaild.store import definitions
 from vmaild.store.definitions import Definitions
-from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, tell, text_of
+from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, state_of, tell, text_of
 from vmaild.store.homes import Homes
 from vmaild.store.layout import Layout
 from vmaild.store.learnt import Learnt
@@ -119,11 +119,13 @@ class DirectoryStore(Passwords, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Loaded:
-    """A domain, and the states of the files that it was made of."""
+    """A domain, and the files that it was made of."""
 
     domain: Domain
-    made_of: tuple[tuple[str, Fingerprint | None], ...]
-    """By path."""
+    made_of: tuple[str, ...]
+    """Their paths."""
+    state: int
+    """What Files.state said of them."""
     weight: int
 
 
@@ -196,7 +198,8 @@ class FileDirectory:
         """See Directory."""
         loaded = self._domains.get(name)
         if loaded is not None and self._is_now(loaded):
-            self._domains.move_to_end(name)
+            if self._held > CACHED_ENTRIES // 2:  # else none will have to give way soon
+                self._domains.move_to_end(name)
             return loaded.domain
         definition = self._definitions.get(name)
         if definition is None:
@@ -316,7 +319,7 @@ class FileDirectory:
     def _is_now(self, loaded: _Loaded) -> bool:
         """Whether nothing that a domain was made of has changed."""
         try:
-            return self._files.are(loaded.made_of)
+            return self._files.state(loaded.made_of) == loaded.state
         except ReadFailed:
             return False
 
@@ -364,7 +367,7 @@ class FileDirectory:
             **{self._layout.path(path): each.state for path, each in includes.items()},
         }
         entries = len(passwd.value) + sum(len(each.value) for each in aliases.values())
-        self._keep(name, _Loaded(domain, tuple(made_of.items()), entries + _WEIGHT))
+        self._keep(name, _Loaded(domain, tuple(made_of), state_of(made_of.values()), entries + _WEIGHT))
         return domain
 
     def _homes(self, name: str) -> Homes:
@@ -379,7 +382,7 @@ class FileDirectory:
             oldest, left = self._domains.popitem(last=False)
             self._held -= left.weight
             self._definitions.release(oldest)
-            for path in (*dict(left.made_of), self._layout.shadow(self._definitions.stem(oldest))):
+            for path in (*left.made_of, self._layout.shadow(self._definitions.stem(oldest))):
                 for parse in _PARSERS:
                     self._parts.pop((path, parse), None)
 

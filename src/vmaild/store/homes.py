@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 
 from vmaild.address import Address
 from vmaild.core.directory import Account, Domain, LookupFailed
@@ -48,7 +47,7 @@ class Homes:
             where, _ = forward.parse_forward(forwards[0], f"{home}/{forward.FILE_NAME}", own)
             if where is not None and forwarding_problem(where.targets, self._settings):
                 where = None
-        return replace(account, autoreply=replies, forward=where)
+        return account._replace(autoreply=replies, forward=where)
 
     def findings(self, domain: Domain) -> Iterator[Finding]:
         """What is wrong with those files. Raises LookupFailed."""

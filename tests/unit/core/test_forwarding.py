@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from vmaild.address import Address, parse_address
@@ -116,6 +114,6 @@ def test_the_quota_of_an_account_is_its_own_or_the_domains() -> None:
     account = Account("bob", 1, 1, sub_folders=SubFolders.NONE)
     assert quota_of(definition, account) == (whole := quota_of(definition, account))
     assert (whole.bytes, whole.messages) == (100, 10)
-    own = quota_of(definition, replace(account, quota=0, quota_messages=5))
+    own = quota_of(definition, account._replace(quota=0, quota_messages=5))
     assert (own.bytes, own.messages) == (0, 5)
     assert not quota_of(DomainDefinition(VA), account)
