@@ -29,6 +29,8 @@ log = logging.getLogger("vmaild.login")
 WRONG = "wrong login or password"
 WRONG_CODE = "wrong code"
 TOO_MANY = "too many failed logins"
+_TURNS = 64
+"""Accounts that are looked at side by side, about."""
 
 
 @dataclass(slots=True)
@@ -42,7 +44,9 @@ class Gate:
     """For all threads, too."""
     pam: Callable[[str, str], bool] | None = None
     """Whether PAM takes the password of a user of this machine; None: it is not asked."""
-    _codes: threading.Lock = field(default_factory=threading.Lock)
+    _turns: tuple[threading.Lock, ...] = field(
+        default_factory=lambda: tuple(threading.Lock() for _ in range(_TURNS)), repr=False
+    )
 
     def domain_of(self, host: str, address: str) -> str | None:
         """The domain that a page was reached for: by the name that was asked for, else by the address."""
@@ -84,26 +88,9 @@ class Gate:
         name = principal.removeprefix(UNIX)
         login, _, domain = name.rpartition("@") if "@" in name else (name, "", "")
         key = f"{fold(login)}\0code"
-        waited = -1.0
-        while True:
-            # One after the other: of many guesses at the same moment only the first few are free.
-            with self._codes:
-                verdict = self._verdict(client, domain, key)
-                if verdict.delay <= waited or not verdict.delay:
-                    self._look_at(takes, code, client, domain, key)
-                    return
-            waited = verdict.delay
-            time.sleep(waited)
-
-    def _look_at(self, takes: Callable[[], bool], code: str, client: str, domain: str, key: str) -> None:
-        """Look at a code and count how that ends. Raises Refused."""
-        if takes():
-            self.throttle.succeeded(client, domain, key, time.monotonic())
-            return
-        self.throttle.failed(client, domain, key, code.encode("utf-8", "surrogatepass"), time.monotonic())
-        whose = f"{key.partition(chr(0))[0]}@{domain}".removesuffix("@")
-        log.info("wrong code of a second factor: %r from %s", whose, client)
-        raise Refused(WRONG_CODE, "wait for the next code, or use a recovery code", Code.WRONG_LOGIN)
+        if not self._guessed(client, domain, key, code, takes):
+            log.info("wrong code of a second factor: %r from %s", principal, client)
+            raise Refused(WRONG_CODE, "wait for the next code, or use a recovery code", Code.WRONG_LOGIN)
 
     def actor(self, principal: str) -> Actor | None:
         """A principal who is known already, as of now; None: they may not go on. Raises LookupFailed."""
@@ -125,34 +112,43 @@ class Gate:
 
     def _account(self, login: str, password: str, domain: str | None, client: str) -> Actor:
         meant = candidate(self.directory, login, domain, time.time())
-        self._wait(client, meant.domain_name, meant.key)
         secret = password.encode("utf-8", "surrogatepass")
-        right = verify(secret, meant.hashed) and _in_service(meant)
-        self._count(client, meant.domain_name, meant.key, login, secret, right=right)
+
+        def is_right() -> bool:
+            return verify(secret, meant.hashed) and _in_service(meant)
+
+        if not self._guessed(client, meant.domain_name, meant.key, password, is_right):
+            raise _wrong(login, client)
         return self._actor(f"{meant.login}@{meant.domain_name}")
 
     def _user(self, name: str, password: str, client: str) -> Actor:
         actor = self._actor(UNIX + name)
-        key = fold(name)
-        self._wait(client, "", key)
-        may = actor.site_admin or bool(self.domains_of(actor.principal))
-        # PAM is asked whoever it is, so that nobody learns who administers here.
-        right = self.pam is not None and self.pam(name, password) and may
-        self._count(client, "", key, actor.principal, password.encode("utf-8", "surrogatepass"), right=right)
+
+        def is_right() -> bool:
+            may = actor.site_admin or bool(self.domains_of(actor.principal))
+            # PAM is asked whoever it is, so that nobody learns who administers here.
+            return self.pam is not None and self.pam(name, password) and may
+
+        if not self._guessed(client, "", fold(name), password, is_right):
+            raise _wrong(actor.principal, client)
         return actor
 
-    def _count(self, client: str, domain: str, key: str, login: str, secret: bytes, *, right: bool) -> None:
-        """Let the throttle know how a check ended. Raises Refused where the password was not right."""
-        now = time.monotonic()
-        if right:
-            self.throttle.succeeded(client, domain, key, now)
-            return
-        self.throttle.failed(client, domain, key, secret, now)
-        log.info("web login failed: %r from %s", login, client)
-        raise Refused(WRONG, "try again", Code.WRONG_LOGIN)
-
-    def _wait(self, client: str, domain: str, key: str) -> None:
-        time.sleep(self._verdict(client, domain, key).delay)
+    def _guessed(self, client: str, domain: str, key: str, guess: str, is_right: Callable[[], bool]) -> bool:
+        """Look at a password or a code once its time has come, and count how that ends. Raises Refused."""
+        waited = -1.0
+        while True:
+            # Guesses at one account come one after the other: else of many at the same moment all would be free.
+            with self._turns[hash((domain, key)) % len(self._turns)]:
+                verdict = self._verdict(client, domain, key)
+                if verdict.delay <= waited or not verdict.delay:
+                    right, now = is_right(), time.monotonic()
+                    if right:
+                        self.throttle.succeeded(client, domain, key, now)
+                    else:
+                        self.throttle.failed(client, domain, key, guess.encode("utf-8", "surrogatepass"), now)
+                    return right
+            waited = verdict.delay
+            time.sleep(waited)
 
     def _verdict(self, client: str, domain: str, key: str) -> Verdict:
         """What becomes of a guess now. Raises Refused."""
@@ -160,6 +156,12 @@ class Gate:
         if verdict.refused:
             raise Refused(TOO_MANY, "try again later", Code.TOO_MANY_TRIES)
         return verdict
+
+
+def _wrong(login: str, client: str) -> Refused:
+    """The refusal of a wrong password, which is the same whatever is wrong."""
+    log.info("web login failed: %r from %s", login, client)
+    return Refused(WRONG, "try again", Code.WRONG_LOGIN)
 
 
 def _in_service(meant: Candidate) -> bool:

@@ -154,18 +154,22 @@ def test_two_who_add_the_same_name_do_not_both_succeed(layout: Layout) -> None:
     assert at_once(4, one) == 1
 
 
-def test_guesses_at_the_same_moment_are_not_all_free(layout: Layout) -> None:
+@pytest.mark.parametrize("kind", ["code", "password"])
+def test_guesses_at_the_same_moment_are_not_all_free(layout: Layout, kind: str) -> None:
     policy = AuthSettings(free_failures=3, max_delay=1)
-    gate = Gate(layout, Site(), Throttle(Slots.create(), policy), file_directory(layout, Site()))
     looked: list[float] = []
 
-    def takes() -> bool:
+    def wrong(*_: str) -> bool:
         looked.append(time.monotonic())
         return False
 
+    gate = Gate(layout, Site(), Throttle(Slots.create(), policy), file_directory(layout, Site()), pam=wrong)
+
     def guess(number: int) -> None:
         with suppress(Refused):
-            gate.check_code(BOB, f"{number:06}", "203.0.113.9", takes)
+            if kind == "code":
+                gate.check_code(BOB, f"{number:06}", "203.0.113.9", wrong)
+            gate.log_in("unix:eve", f"{number:06}", None, "203.0.113.9")
 
     threads = [threading.Thread(target=guess, args=(number,)) for number in range(12)]
     for thread in threads:
