@@ -225,8 +225,9 @@ def impatient(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Servers log out after 3 seconds, before a login after 1, where it is ten minutes and one."""
     script = tmp_path / "servers.py"
     script.write_text(
-        "import sys\nfrom vmaild.servers import pop3d, worker\nfrom vmaild.servers.__main__ import main\n"
-        "pop3d.LOGIN_TIME, pop3d.LOGIN_PATIENCE, pop3d.AUTOLOGOUT, worker._SWEEP = 1.0, 4.0, 3.0, 0.1\n"
+        "import sys\nfrom vmaild.servers import pop3_service as pop3, worker\n"
+        "from vmaild.servers.__main__ import main\n"
+        "pop3.LOGIN_TIME, pop3.LOGIN_PATIENCE, pop3.AUTOLOGOUT, worker._SWEEP = 1.0, 4.0, 3.0, 0.1\n"
         "sys.exit(main(sys.argv[1:]))\n"
     )
     monkeypatch.setattr(machinery, "SERVERS", (sys.executable, script))

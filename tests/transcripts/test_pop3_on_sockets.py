@@ -27,7 +27,7 @@ from vmaild import __version__
 from vmaild.auth.passwords import hash_password
 from vmaild.core.site import Site
 from vmaild.protocol.pop3_capabilities import PLAIN_POP3
-from vmaild.servers.pop3d import Pop3Service
+from vmaild.servers.pop3_service import Pop3Service
 from vmaild.servers.secured import Secured
 from vmaild.servers.worker import Shared, pop3_service
 from vmaild.store.directory import FileDirectory

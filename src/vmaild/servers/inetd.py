@@ -40,7 +40,8 @@ import sys
 import uvloop
 
 from vmaild.outcome import EX_CONFIG, EX_OK, EX_USAGE
-from vmaild.servers.pop3d import Pop3Session, local_host
+from vmaild.servers.arrival import local_host
+from vmaild.servers.pop3d import Pop3Session
 from vmaild.servers.worker import Shared, pop3_service
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import layout

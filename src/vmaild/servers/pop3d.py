@@ -7,6 +7,10 @@ connection's fails exactly as a wrong password does.
 
 One object for each connection, no coroutine but for the TLS handshake: what can be answered at once is answered
 within `data_received`; hashing a password, and listing or clearing out a large mailbox, happens in threads.
+
+It is more than 300 lines because one object has all that goes on between a socket and the core: who reads, who
+waits and who has a turn is only understood together. What does not is beside it: arrival, logins, secured, tls,
+pop3_service.
 """
 
 from __future__ import annotations
@@ -16,14 +20,12 @@ import logging
 import ssl
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
-from typing import BinaryIO, TypeVar, cast, overload
+from concurrent.futures import Future
+from typing import TYPE_CHECKING, BinaryIO, TypeVar, cast, overload
 
 from vmaild import __version__
-from vmaild.auth.connections import Connections
 from vmaild.core.directory import LookupFailed
-from vmaild.core.site import Pop3Settings, is_among
+from vmaild.core.site import is_among
 from vmaild.protocol.pop3 import Connection
 from vmaild.protocol.pop3_capabilities import Settings
 from vmaild.protocol.pop3_events import (
@@ -51,23 +53,17 @@ from vmaild.protocol.pop3_events import (
     WholeMessage,
 )
 from vmaild.protocol.waits import Wait
-from vmaild.servers.board import CLOSED, Metric, Row
-from vmaild.servers.logins import Attempt, Logins
+from vmaild.servers.arrival import Arrival, is_loopback, local_host
+from vmaild.servers.board import CLOSED, Metric
+from vmaild.servers.logins import Attempt
 from vmaild.servers.secured import DESCRIPTOR, Secured
-from vmaild.servers.tls import Certificates
-from vmaild.store.directory import DirectoryStore, canonical_address
-from vmaild.store.messages import Mailbox, Maildrop, MaildropBusy, MessageGone, MessageStore, StoreError
+from vmaild.store.messages import Mailbox, Maildrop, MaildropBusy, MessageGone, StoreError
+
+if TYPE_CHECKING:
+    from vmaild.servers.pop3_service import Pop3Service
 
 log = logging.getLogger("vmaild.pop3")
 
-AUTOLOGOUT = 600.0
-"""Seconds of silence (RFC 1939 section 3: at least ten minutes)."""
-AT_REST = 5.0
-"""Seconds of silence after which a session keeps only what cannot be made again."""
-LOGIN_TIME = 60.0
-"""Seconds of silence before a login."""
-LOGIN_PATIENCE = 180.0
-"""Seconds in which a login has to be there, however busily its client talks."""
 HANDSHAKE_TIME = 30.0
 """Seconds for a TLS handshake."""
 _WHOLE = 256 * 1024
@@ -81,90 +77,6 @@ T = TypeVar("T")
 
 _IN_USE = LoginRefused(ResponseCode.IN_USE, "another session has this mailbox")
 _NO_MAILBOX = LoginRefused(ResponseCode.SYS_TEMP, "cannot open your mailbox now, try again later")
-
-
-@dataclass(frozen=True, slots=True)
-class Arrival:
-    """Where a connection comes from and what it came to, as the socket or a named proxy says."""
-
-    client: str
-    """Address, canonical; empty for a local socket."""
-    here: str
-    authority: str | None = None
-    """The name that a proxy was asked for by its client."""
-    tls: bool = False
-    """Whether the client speaks TLS, with the proxy."""
-
-
-@dataclass(slots=True)
-class Pop3Service:
-    """What all connections of a worker share."""
-
-    directory: DirectoryStore
-    messages: MessageStore
-    logins: Logins
-    disk: Executor
-    certificates: Certificates
-    connections: Connections
-    row: Row
-    number: int
-    """Of the worker's row."""
-    site: Pop3Settings
-    trusted: tuple[str, ...]
-    """Addresses and networks whose connections are not limited."""
-    sessions: set[Pop3Session] = field(default_factory=set)
-
-    def __call__(self) -> Pop3Session:
-        """The protocol of a new connection."""
-        return Pop3Session(self)
-
-    def is_ours(self, arrival: Arrival) -> bool:
-        """Whether a connection is for a virtual domain, and not for the main domain of the host."""
-        named = arrival.authority and self.directory.domain_named(arrival.authority)
-        shared = arrival.here in self.site.shared_addresses
-        return bool(named) or shared or self.directory.domain_at(arrival.here) is not None
-
-    def log_out_the_silent(self) -> None:
-        """Close what has been silent for too long, let the others rest; called every few seconds."""
-        now = time.monotonic()
-        for session in list(self.sessions):
-            outside = session.state is State.AUTHORIZATION
-            silent = now - session.active > (LOGIN_TIME if outside else AUTOLOGOUT)
-            late = outside and now - session.began > LOGIN_PATIENCE
-            if (silent or late) and not session.working:
-                session.end(Metric.CLOSED_SILENT)
-            elif now - session.active > AT_REST:
-                session.rest()
-
-    def drain(self, *, now: bool) -> None:
-        """Let no session begin; with `now` end those that are in progress, deleting nothing."""
-        for session in list(self.sessions):
-            if now or session.state is State.AUTHORIZATION:
-                session.end(Metric.CLOSED_BY_SERVER, "server is going down, try again later")
-
-    def settings(self, *, stls: bool, plain: bool) -> Settings:
-        """What the protocol is to offer."""
-        return _SETTINGS[stls, plain, self.site.login_delay]
-
-
-class _AllSettings(dict[tuple[bool, bool, int], Settings]):
-    """One object for each combination, made when it is first needed."""
-
-    def __missing__(self, key: tuple[bool, bool, int]) -> Settings:
-        stls, plain, delay = key
-        self[key] = Settings(
-            stls=stls,
-            plain_logins=plain,
-            mechanisms=("PLAIN", "LOGIN"),
-            utf8=True,
-            lang=True,
-            last=True,
-            login_delay=delay,
-        )
-        return self[key]
-
-
-_SETTINGS = _AllSettings()
 
 
 class Pop3Session(asyncio.Protocol):
@@ -219,7 +131,7 @@ class Pop3Session(asyncio.Protocol):
         under_tls = transport.get_extra_info("ssl_object")
         self._tls = arrival.tls or under_tls is not None
         self._client = arrival.client
-        self._private = self._tls or _is_loopback(self._client)
+        self._private = self._tls or is_loopback(self._client)
         self._domain = self._domain_of(arrival, under_tls)
         self.service.sessions.add(self)
         self._begin()
@@ -631,19 +543,6 @@ def _read_whole(file: BinaryIO, name: str) -> Answer:
     except OSError as failure:
         log.error("%s: %s", name, failure)
         return MessageUnreadable("cannot read this message now", ResponseCode.SYS_TEMP)
-
-
-def local_host(name: object) -> str:
-    """The address of a socket's name, as definitions spell it; empty for a socket that has none."""
-    if isinstance(name, tuple) and name:
-        host = str(name[0])
-        return canonical_address(host.partition("%")[0]) if ":" in host else host
-    return ""
-
-
-def _is_loopback(address: str) -> bool:
-    """Whether nobody can listen in between: the machine itself."""
-    return address.startswith("127.") or address in {"::1", ""}
 
 
 _HANDSHAKES: set[asyncio.Task[None]] = set()

@@ -16,9 +16,11 @@ from contextlib import suppress
 
 from vmaild.core.site import is_among
 from vmaild.protocol.proxy import MAX_V2, NEED_MORE, Proxied, ProxyHeader, ProxyHeaderError
+from vmaild.servers.arrival import Arrival, local_host
 from vmaild.servers.board import Metric
 from vmaild.servers.passthrough import hand_over
-from vmaild.servers.pop3d import Arrival, Pop3Service, Pop3Session, local_host
+from vmaild.servers.pop3_service import Pop3Service
+from vmaild.servers.pop3d import Pop3Session
 from vmaild.servers.secured import DESCRIPTOR
 
 log = logging.getLogger("vmaild.pop3")
@@ -79,7 +81,7 @@ class Reception:
             task.add_done_callback(self._arriving.discard)
 
     async def _receive(self, connection: socket.socket) -> None:
-        client = ""
+        client = "somebody"
         try:
             client = local_host(connection.getpeername())
             self._clients[client] += 1

@@ -28,7 +28,7 @@ from vmaild.auth.throttle import Slots, Throttle
 from vmaild.core.site import DRAIN_TIME, Site
 from vmaild.servers.board import Board, Row
 from vmaild.servers.logins import Logins, hashing_threads
-from vmaild.servers.pop3d import Pop3Service
+from vmaild.servers.pop3_service import Pop3Service
 from vmaild.servers.reception import Reception
 from vmaild.servers.tls import Certificates
 from vmaild.store.directory import FileDirectory

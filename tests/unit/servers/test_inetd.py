@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from vmaild.auth.passwords import hash_password
-from vmaild.servers.pop3d import local_host
+from vmaild.servers.arrival import local_host
 from vmaild.store.layout import Layout
 
 VIRTUAL, OTHER = "127.0.0.2", "127.0.0.1"
