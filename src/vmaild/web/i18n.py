@@ -26,6 +26,8 @@ GAP = "{}"
 JOINTS = {"en": "; ", "fr": "\u202f; "}
 """Between two texts, such as a problem and its remedy."""
 _JOINT = JOINTS["en"]
+_QUOTED = re.compile("'([^']+)'")
+"""A piece of a file, as messages show it."""
 
 
 def _read(language: str) -> Catalog:
@@ -96,6 +98,9 @@ def translator(language: str) -> Callable[[str], str]:
         return f"{before}\u00a0: {after}" if (before, after) != (first, rest) else text
 
     def filled(value: str) -> str:
+        quoted = _QUOTED.fullmatch(value)
+        if quoted:
+            return f"«\u00a0{quoted[1]}\u00a0»"
         # A login is no text, even where it is spelt like one.
         return translated(value) if " " in value else value
 
