@@ -17,6 +17,8 @@ MAX_FOLDERS = 200
 """Folders of a mailbox beyond which sub-addresses make no more: anybody can make up sub-addresses."""
 MAX_NAME = 60
 """Characters."""
+_LONGEST = 200
+"""Octets of a name on disk, which has 255 at most with its dot: an emoji takes five."""
 _MARK = "maildirfolder"
 """The empty file that says that a maildir is a folder of another."""
 _RESERVED = {"inbox", "trash"}
@@ -55,7 +57,9 @@ def folder_name(detail: str) -> str:
     IMAP (RFC 3501 5.1.3), as Dovecot and Courier name folders on disk.
     """
     name = _UNFIT.sub("_", fold(detail)).strip("_")[:MAX_NAME]
-    return "" if name in _RESERVED else _modified_utf7(name)
+    while len(spelt := _modified_utf7(name)) > _LONGEST:
+        name = name[:-1]
+    return "" if name in _RESERVED else spelt
 
 
 def create_folder(folder: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 
@@ -50,6 +51,13 @@ def places(spool: Path) -> list[str]:
 )
 def test_a_sub_address_names_a_folder_and_nothing_else(detail: str, name: str) -> None:
     assert folder_name(detail) == name
+
+
+@pytest.mark.parametrize("character", ["a", "é", "aé", "日", "😀", "a😀"])
+def test_a_name_of_any_characters_fits_on_disk(tmp_path: Path, character: str) -> None:
+    folder = folder_for(str(tmp_path), character * 60, create=True)
+    assert os.path.isdir(f"{folder}/new")
+    assert folder_for(str(tmp_path), character * 59, create=True) != str(tmp_path)
 
 
 def test_a_folder_is_made_where_that_is_wanted(tmp_path: Path) -> None:
