@@ -14,6 +14,7 @@ import logging
 import os
 import stat
 import struct
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ LOCK_TIME = 30.0
 """Seconds to wait for whoever has the mbox."""
 _STALE = 600.0
 """Seconds after which PATH.lock was left behind by somebody who is no more."""
+_TURNS: dict[tuple[int, int, str], threading.Lock] = {}
+"""For the threads of this process: the folder of an mbox, and its name."""
 _WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
 """A struct flock (fcntl(2)) of a 64-bit system."""
 
@@ -100,8 +103,20 @@ def _dot_lock(place: Place) -> Iterator[None]:
 
     Where the mail user may write the file but not its folder there is no such lock, as in local(8).
     """
-    name, folder = f"{place.name}.lock", place.folder
     deadline = time.monotonic() + LOCK_TIME
+    found = os.fstat(place.folder)
+    turn = _TURNS.setdefault((found.st_dev, found.st_ino, place.name), threading.Lock())
+    if not turn.acquire(timeout=LOCK_TIME):
+        raise FileExistsError(errno.EEXIST, "another thread of ours has the lock", f"{place.path}.lock")
+    try:
+        yield from _dot_locked(place, deadline)
+    finally:
+        turn.release()
+
+
+def _dot_locked(place: Place, deadline: float) -> Iterator[None]:
+    """What _dot_lock does, for one thread of this process."""
+    name, folder = f"{place.name}.lock", place.folder
     held = False
     while not held:
         try:
@@ -146,7 +161,10 @@ def _make_lock(name: str, folder: int) -> None:
 
 
 def _is_left_behind(name: str, folder: int) -> bool:
-    """Whether whoever made a lock is no more: by its age, and by its word if it is one of ours. Raises OSError."""
+    """Whether whoever made a lock is no more: by its age, and by its word if it is one of ours. Raises OSError.
+
+    One of this process is, too: it could not be removed, or its thread would still have its turn.
+    """
     found = os.stat(name, dir_fd=folder, follow_symlinks=False)
     if time.time() - found.st_mtime > _STALE:
         return True
@@ -154,7 +172,8 @@ def _is_left_behind(name: str, folder: int) -> bool:
         return False
     fd = os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=folder)
     try:
-        return has_ended(os.read(fd, 200).decode("ascii", "replace"))
+        word = os.read(fd, 200).decode("ascii", "replace")
+        return word == this_process() or has_ended(word)
     finally:
         os.close(fd)
 

@@ -397,8 +397,9 @@ def test_what_cannot_be_appended_whole_is_taken_back(here: Layout) -> None:
     [
         ("{boot}:{gone}:1", 0, True),  # one of ours, killed
         ("{boot}:{here}:1", 0, True),  # likewise, and its number was given again
-        ("{boot}:{here}:{began}", 0, False),
-        ("{boot}:{here}:{began}", 601, True),
+        ("{boot}:{here}:{began}", 0, True),  # of this process, which could not remove it
+        ("{boot}:{other}:{its}", 0, False),
+        ("{boot}:{other}:{its}", 601, True),
         ("", 0, False),
         ("", 601, True),
         ("4711\n", 0, False),  # of another program
@@ -414,7 +415,10 @@ def test_a_lock_that_was_left_behind_holds_nobody_up(
     gone = subprocess.Popen(["true"])
     gone.wait()
     lock, own = Path(here.path("/var/log.mbox.lock")), str(os.getpid())
-    lock.write_text(word.format(boot=boot(), gone=gone.pid, here=own, began=began(own)))
+    other = str(os.getppid())
+    lock.write_text(
+        word.format(boot=boot(), gone=gone.pid, here=own, began=began(own), other=other, its=began(other))
+    )
     lock.chmod(0o644)
     os.utime(lock, (time.time() - age,) * 2)
     outcome = Delivered() if delivered else Deferred(Condition.INTERNAL)
