@@ -23,15 +23,18 @@ class LookupFailed(Exception):
     """
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
-    """Where something is written: a path and a line from 1 (0: the whole file)."""
+class Source(NamedTuple):
+    """Where something is written: a path and a line from 1 (0: the whole file). A tuple, as an Account is."""
 
     path: str
     line: int = 0
 
     def __str__(self) -> str:
         return f"{self.path}:{self.line}" if self.line else self.path
+
+
+NOWHERE = Source("")
+"""Of what no file says."""
 
 
 class SubFolders(StrEnum):
@@ -52,7 +55,7 @@ class Forward:
     targets: tuple[Address, ...]
     keep_copy: bool = False
     """Whether the mailbox gets the mail, too."""
-    source: Source = Source("")
+    source: Source = NOWHERE
 
 
 class Account(NamedTuple):
@@ -74,7 +77,7 @@ class Account(NamedTuple):
     """Bytes, from `quota=SIZE` in the fifth field of gecos ("other"); None: the domain's; 0: no limit."""
     autoreply: bool = False
     """Whether the owner has a vacation text; its dates are looked at when there is somebody to answer."""
-    source: Source = Source("")
+    source: Source = NOWHERE
     quota_messages: int | None = None
     """Messages, from `quota_messages=NUMBER` beside the quota; None: the domain's; 0: no limit."""
     sub_folders: SubFolders = SubFolders.NONE
@@ -93,7 +96,7 @@ class ShadowEntry:
     last_change: int | None = None
     expires: int | None = None
     """The day on which the account expires (field 8)."""
-    source: Source = Source("")
+    source: Source = NOWHERE
 
     @property
     def locked(self) -> bool:
@@ -110,7 +113,7 @@ class AliasEntry:
     targets: tuple[str, ...]
     """Each as written, with the quotes of aliases(5) resolved: `joe`, `\\\\joe`, `joe@example.org`,
     `|command`, `/path`, `:include:/path`."""
-    source: Source = Source("")
+    source: Source = NOWHERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,7 @@ class DomainDefinition:
     """PEM file, chain and key; empty: the site's."""
     plain_logins: bool = False
     """Whether passwords may come in clear text from other machines, without TLS."""
-    source: Source = Source("")
+    source: Source = NOWHERE
     quota_messages: int = 0
     """Messages per mailbox; 0: no limit."""
     max_message_size: int = 0

@@ -139,6 +139,11 @@ class _Accounts(Mapping[str, Account]):
     def __getitem__(self, key: str) -> Account:
         return self._homes.completed(self._accounts[key])
 
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401  as Mapping has it
+        """See Mapping, whose own asks by an exception whether there is one."""
+        account = self._accounts.get(key)
+        return default if account is None else self._homes.completed(account)
+
     def __contains__(self, key: object) -> bool:
         return key in self._accounts
 

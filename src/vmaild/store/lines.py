@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import accumulate, chain
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from vmaild.address import fold
 from vmaild.core.directory import Account, ShadowEntry, Source
@@ -94,7 +94,7 @@ class Places:
 
     def get(self, login: str) -> int:
         """The serial of a piece, shifted, and the number of the line in it; -1: there is no such login."""
-        place = self._moved.get(login)
+        place = self._moved.get(login) if self._moved else None
         return self._all.get(login, -1) if place is None else place
 
     def changed(self, gone: Iterable[str], new: Iterable[tuple[str, int]]) -> Places | None:
@@ -165,6 +165,14 @@ class Lines(Mapping[str, E]):
         place = self._places.get(key)
         if place < 0:
             raise KeyError(key)
+        return self._at(place)
+
+    def get(self, key: str, default: Any = None) -> Any:  # noqa: ANN401  as Mapping has it
+        """See Mapping, whose own asks by an exception whether there is one."""
+        place = self._places.get(key)
+        return default if place < 0 else self._at(place)
+
+    def _at(self, place: int) -> E:
         piece, number = self._pieces[place >> _SHIFT], place & _LINE
         line = text_of(piece.content[piece.starts[number] : piece.starts[number + 1]])
         line = line.removesuffix("\n").removesuffix("\r")
