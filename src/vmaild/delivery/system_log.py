@@ -1,4 +1,7 @@
-"""The log of `vdeliver`: syslog(3), for what is not the sender's business, whom standard error may be shown to."""
+"""The log of programs whose standard error somebody outside reads: syslog(3).
+
+The sender of a message may be shown what `vdeliver` says there; under inetd it is the client's connection.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,11 @@ class _SystemLog(logging.Handler):
             syslog.syslog(syslog.LOG_ERR if urgent else syslog.LOG_INFO, line)
 
 
-def system_log() -> logging.Logger:
+def system_log(program: str = "vdeliver") -> logging.Logger:
     """The logger of all of vmaild, which from the first call on writes there."""
     log = logging.getLogger("vmaild")
     if not log.handlers:
-        syslog.openlog("vdeliver", syslog.LOG_PID, syslog.LOG_MAIL)
+        syslog.openlog(program, syslog.LOG_PID, syslog.LOG_MAIL)
         log.addHandler(_SystemLog())
         log.setLevel(logging.INFO)
         log.propagate = False

@@ -19,7 +19,12 @@ A busy host is served better by "vmail serve", which listens itself and needs no
 
 EXIT STATUS
 
-0 when the session ended, 64 when standard input is not a connection, 78 for a damaged vmail.toml.
+0 when the session ended, 64 when standard input is not a connection, 70 for a fault of this program, 78 for a
+damaged vmail.toml.
+
+DIAGNOSTICS
+
+Go to syslog(3), facility mail, with a line for each session: inetd makes standard error a part of the connection.
 
 FILES
 
@@ -36,9 +41,11 @@ import asyncio
 import os
 import socket
 import sys
+from contextlib import suppress
 
 import uvloop
 
+from vmaild.delivery.system_log import system_log
 from vmaild.outcome import EX_CONFIG, EX_OK, EX_USAGE
 from vmaild.servers.arrival import local_host
 from vmaild.servers.pop3d import Pop3Session
@@ -62,11 +69,16 @@ def main() -> int:
     except OSError:
         print("vpop3d: standard input is not a connection; inetd(8) starts this program", file=sys.stderr)
         return EX_USAGE
+    log = system_log("vpop3d")
     where = layout()
     try:
         site, _ = load_site(where)
     except SiteUnusable as error:
+        log.error("%s", error)
+        _let_go(connection)
         print(f"vpop3d: {error}", file=sys.stderr)
+        with suppress(OSError):
+            connection.sendall(b"-ERR [SYS/TEMP] this server is not set up, try again later\r\n")
         return EX_CONFIG
     # Nothing is looked up for a connection: what a running or earlier server has learnt counts.
     learnt = read_learnt(where) if site.pop3.learn_addresses else {}
@@ -74,10 +86,25 @@ def main() -> int:
     if native and directory.domain_at(here) is None:
         # The daemon finds the connection on its standard streams, as inetd would have given it.
         os.execv(native[0], [os.path.basename(native[0]), *native[1:]])
-    give_up_root(site.user)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_session(Pop3Session(pop3_service(where, site, directory, Shared.create(1), 0)), connection))
+    _let_go(connection)
+    try:
+        give_up_root(site.user)
+        service = pop3_service(where, site, directory, Shared.create(1), 0)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_session(Pop3Session(service), connection))
+    except Exception:
+        log.exception("session failed")
+        return os.EX_SOFTWARE
     return EX_OK
+
+
+def _let_go(connection: socket.socket) -> None:
+    """Take the connection from the standard streams: only the protocol writes there, and closing it ends it."""
+    nowhere, ours = os.open(os.devnull, os.O_RDWR), os.fstat(connection.fileno())
+    for stream in (0, 1, 2):
+        with suppress(OSError):  # not open
+            if os.path.samestat(os.fstat(stream), ours):
+                os.dup2(nowhere, stream)
 
 
 async def _session(session: Pop3Session, connection: socket.socket) -> None:

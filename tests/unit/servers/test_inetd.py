@@ -31,7 +31,7 @@ def here(tmp_path: Path) -> Layout:
 
 
 @contextmanager
-def vpop3d(here: Layout, address: str, *native: str) -> Iterator[socket.socket]:
+def vpop3d(here: Layout, address: str, *native: str, ends: int = 0) -> Iterator[socket.socket]:
     """A client's connection to `address`, the other end of which vpop3d has."""
     with closing(socket.create_server((address, 0))) as listener:
         client = socket.create_connection(listener.getsockname(), 10)
@@ -40,13 +40,14 @@ def vpop3d(here: Layout, address: str, *native: str) -> Iterator[socket.socket]:
         [sys.executable, "-c", "import sys; from vmaild.servers.inetd import main; sys.exit(main())", *native],
         stdin=server.fileno(),
         stdout=server.fileno(),
+        stderr=server.fileno(),
         env={**os.environ, "VMAIL_ROOT": here.root},
     )
     server.close()
     try:
         with client:
             yield client
-        assert process.wait(20) == 0
+        assert process.wait(20) == ends
     finally:
         process.kill()
         process.wait()
@@ -67,6 +68,19 @@ def test_a_virtual_address_is_served(here: Layout) -> None:
     assert answers[0].startswith(b"+OK Virtual va.test POP3 Server (Version ")
     assert [answer[:3] for answer in answers] == [b"+OK"] * 5
     assert answers[3] == b"+OK 0 0"
+
+
+def test_what_goes_wrong_is_no_part_of_the_dialogue(here: Layout) -> None:
+    """Standard error is the client's connection, too."""
+    os.makedirs(f"{here.spool}/va.test")
+    Path(here.spool, "va.test", "bob").write_text("no maildir\n")
+    with vpop3d(here, VIRTUAL) as client:
+        answers = conversation(client, b"USER bob\r\nPASS bob-va\r\nQUIT\r\n")
+    assert [answer[:14] for answer in answers[1:]] == [b"+OK send PASS", b"-ERR [SYS/TEMP", b"+OK Virtual va"]
+    Path(here.site).write_text("[pop3\n")
+    with vpop3d(here, VIRTUAL, ends=78) as client:
+        assert client.recv(1000) == b"-ERR [SYS/TEMP] this server is not set up, try again later\r\n"
+        assert client.recv(1000) == b""
 
 
 def test_any_other_address_goes_unread_to_the_native_daemon(here: Layout, tmp_path: Path) -> None:
