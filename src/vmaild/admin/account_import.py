@@ -138,7 +138,9 @@ def _check(view: View, domain: Domain, address: Address, row: AccountRow, least:
 def _check_number(view: View, domain: Domain, more: int) -> None:
     most = domain.definition.max_users
     if most and not view.actor.site_admin and len(domain.accounts) + more >= most:
-        raise Refused(f"{domain.name} may have {most} accounts", "ask a site administrator for more")
+        raise Refused(
+            f"{domain.name} may have {most} account{'s' if most > 1 else ''}", "ask a site administrator for more"
+        )
 
 
 def _account(address: Address, row: AccountRow, owner: tuple[int, int]) -> Account:
@@ -176,7 +178,9 @@ def _add(door: Door, name: str, lot: Sequence[Looked]) -> list[Looked]:
             added.append(login)
         said = f"entries added: {len(added)}"
         edits = [*view.edit(shadow, texts[1], instead=said), *view.edit(passwd, texts[0], passwd=True)]
-        return Draft(f"add {len(added)} accounts to {domain.name}: {', '.join(added)}", [*steps, *edits])
+        all_ = f"add {len(added)} accounts to {domain.name}: {', '.join(added)}"
+        summary = f"add account {added[0]}@{domain.name}" if len(added) == 1 else all_
+        return Draft(summary, [*steps, *edits])
 
     door.change(Change("user import", name, name, Action.ACCOUNTS, draft))
     return failed

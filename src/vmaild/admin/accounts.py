@@ -132,9 +132,10 @@ def set_user(door: Door, address: Address, settings: AccountSettings, *, dry_run
             locking = _lock(view, domain, account.login, settings.locked)
             steps += locking
             tokens = tokens_of(door, f"{account.login}@{domain.name}") if locking and settings.locked else 0
-            warnings = (
-                [f"{account.login}@{domain.name} has {tokens} tokens for scripts, which end"] if tokens else []
+            told = f"{account.login}@{domain.name} has " + (
+                "a token for scripts, which ends" if tokens == 1 else f"{tokens} tokens for scripts, which end"
             )
+            warnings = [told] if tokens else []
         return Draft(f"change account {account.login}@{domain.name}", steps, warnings)
 
     plan = door.change(_change("user set", address, draft), dry_run=dry_run)
