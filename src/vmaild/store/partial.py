@@ -53,14 +53,16 @@ class Partial:
             make_folders(self._folder, 0o700)
         fresh = not os.path.exists(path)
         fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        before = os.fstat(fd).st_size
+        before: int | None = None
         try:
+            before = os.fstat(fd).st_size
             lines = "".join(f"{target}\n" for target in sorted(targets))
             write_fully(fd, [lines.encode("utf-8", "surrogateescape")])
             os.fsync(fd)
         except BaseException:
             with suppress(OSError):
-                os.ftruncate(fd, before)  # half a line would spoil the next one
+                if before is not None:
+                    os.ftruncate(fd, before)  # half a line would spoil the next one
             raise
         finally:
             os.close(fd)

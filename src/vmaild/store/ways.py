@@ -11,7 +11,7 @@ import errno
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 _MAX_LINKS = 40
@@ -91,13 +91,15 @@ def way_to(path: str, *, follow: bool = True) -> Iterator[Place]:
                 return
         yield Place(folder, "", path, frozenset(owners))
     finally:
-        os.close(folder)
+        with suppress(OSError):  # what was done there is done
+            os.close(folder)
 
 
 def _entered(step: str, folder: int) -> int:
     """The descriptor of the next folder, in the place of this one. Raises OSError."""
     inner = os.open(step, _FOLDER, dir_fd=folder)
-    os.close(folder)
+    with suppress(OSError):
+        os.close(folder)
     return inner
 
 
