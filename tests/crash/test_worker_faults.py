@@ -51,7 +51,7 @@ _LOOP = re.compile(r"eventfd|eventpoll|inotify|signalfd| close\(\d+<socket:")
 """What the event loop is made of: where that fails it ends the process."""
 _KEPT = "socket:|/unanswered/|/etc/vmail/domains$"
 """Connections, notes at hand, and definitions that are looked through a few at a time."""
-_UNSURE = {"poll", "read", "recvfrom", "sendto", "close"}
+_UNSURE = {"poll", "read", "recvfrom", "sendto", "close", "ioctl"}
 """Where these fail, nobody knows whether a program or a relay has taken the message."""
 _LINE = re.compile(r"(?P<thread>\d+) +(?P<name>\w+)\((?P<rest>.*)")
 LARGE = 300_000
