@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.counted import COUNTED, count, counted
 from tests.order import Together, rank
 from tests.served import COMMANDS, Ports, Root, Served, copy_root, run, start
 
@@ -22,6 +23,12 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Together:
     """Hand tests out as tests.order says, whatever `--dist` is."""
     config.option.loadscopereorder = False
     return Together(config, log)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Before any fixture of it: count the lines of the processes that a test starts, or not."""
+    count(item.nodeid.startswith(COUNTED))
 
 
 @pytest.fixture(scope="session")
@@ -64,7 +71,8 @@ def _shared(
     _demo: Path, tmp_path_factory: pytest.TempPathFactory, free_port: Callable[[], int]
 ) -> Iterator[Served]:
     path = tmp_path_factory.mktemp("s") / "root"
-    server = start(copy_root(_demo, path, [free_port() for _ in range(3)]), verb=True)
+    with counted():
+        server = start(copy_root(_demo, path, [free_port() for _ in range(3)]), verb=True)
     yield server
     server.stop()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from vmaild.cli.verbs import app
+from vmaild.cli.application import application
 from vmaild.store.layout import Layout
 
 pytestmark = pytest.mark.skipif(shutil.which("named") is None, reason="BIND is not installed")
@@ -41,7 +41,8 @@ class Bind:
 
     def vmail(self, *arguments: str, status: int = 0) -> str:
         # In this process: a start of Python for each command would take most of the time.
-        ran = CliRunner().invoke(app, ["--root", str(self.root), *arguments], prog_name="vmail")
+        words = ["--root", str(self.root), *arguments]
+        ran = CliRunner().invoke(application(arguments[0]), words, prog_name="vmail")
         assert ran.exit_code == status, ran.output
         return ran.stdout
 

@@ -22,7 +22,7 @@ from vmaild.admin.dns_update import update_dns
 from vmaild.admin.door import open_door
 from vmaild.admin.refusal import Refused
 from vmaild.auth.throttle import Slots
-from vmaild.cli.verbs import app
+from vmaild.cli.application import application
 from vmaild.servers.keeper import make_desk
 from vmaild.store.layout import Layout
 from vmaild.store.site import load_site
@@ -52,13 +52,15 @@ class Primary:
     port: int
 
     def vmail(self, *arguments: str, status: int = 0) -> str:
-        ran = CliRunner().invoke(app, ["--root", str(self.root), *arguments], prog_name="vmail")
+        words = ["--root", str(self.root), *arguments]
+        ran = CliRunner().invoke(application(arguments[0]), words, prog_name="vmail")
         assert ran.exit_code == status, ran.output
         assert SECRET not in ran.output
         return ran.output
 
     def update(self, domain: str, *more: str, status: int = 0) -> Any:
-        ran = CliRunner().invoke(app, ["--root", str(self.root), "dns", "update", domain, "--json", *more])
+        words = ["--root", str(self.root), "dns", "update", domain, "--json", *more]
+        ran = CliRunner().invoke(application("dns"), words)
         assert ran.exit_code == status, ran.output
         return json.loads(ran.stdout)
 
@@ -136,9 +138,8 @@ def test_on_the_web_it_is_shown_before_it_is_done(primary: Primary) -> None:
     site = Path(layout.site)
     Path(layout.spool).mkdir(parents=True)
     site.write_text('[site]\nadmins = ["root@va.toto.fr"]\n' + site.read_text())
-    ran = CliRunner().invoke(
-        app, ["--root", str(primary.root), "user", "add", "root@va.toto.fr", "--password-stdin"], input="not short"
-    )
+    words = ["--root", str(primary.root), "user", "add", "root@va.toto.fr", "--password-stdin"]
+    ran = CliRunner().invoke(application("user"), words, input="not short")
     assert ran.exit_code == 0, ran.output
     desk = make_desk(layout, load_site(layout)[0], Slots.create())
 

@@ -10,7 +10,7 @@ from octodns.manager import Manager
 from tests.e2e.test_tls import make_certificate
 from typer.testing import CliRunner
 
-from vmaild.cli.verbs import app
+from vmaild.cli.application import application
 from vmaild.store.layout import Layout
 
 SETTINGS = """\
@@ -63,7 +63,8 @@ def root(tmp_path: Path) -> Path:
 
 
 def vmail(root: Path, *arguments: str, status: int = 0) -> str:
-    ran = CliRunner().invoke(app, ["--root", str(root), *arguments], prog_name="vmail")
+    words = ["--root", str(root), *arguments]
+    ran = CliRunner().invoke(application(arguments[0]), words, prog_name="vmail")
     assert ran.exit_code == status, ran.output
     return ran.stdout
 

@@ -40,9 +40,10 @@ sys.exit("nobody answers")
 # Runs command lines of vmail, one after the other: a start of Python for each would take most of the time.
 _AGENT = """import json, sys
 from typer.testing import CliRunner
-from vmaild.cli.verbs import app
+from vmaild.cli.application import application, verb_of
 for line in sys.stdin:
-    ran = CliRunner().invoke(app, json.loads(line), prog_name="vmail")
+    words = json.loads(line)
+    ran = CliRunner().invoke(application(verb_of(words)), words, prog_name="vmail")
     print(json.dumps([ran.exit_code, ran.stdout, ran.stderr, repr(ran.exception)]), flush=True)
 """
 # The pages, asked inside the machine by its administrator.

@@ -6,6 +6,7 @@ Loading all of them takes a third of the time that most verbs need.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Annotated
 
 import typer
@@ -14,6 +15,7 @@ from vmaild import __version__
 from vmaild.cli.conventions import Verbs, VmailGroup, examples
 
 
+@cache
 def application(verb: str = "") -> Verbs:
     """The command, with all verbs or with one; an unknown one gets all, to be told which there are."""
     app = Verbs(
@@ -102,10 +104,11 @@ def _domain(app: Verbs) -> None:
 
 
 def _user(app: Verbs) -> None:
-    from vmaild.cli import owners, users
+    from vmaild.cli import (
+        owners,  # noqa: F401  adds its verbs to those of users
+        users,
+    )
 
-    users.app.verb("vacation", epilog=owners.VACATION_EXAMPLES)(owners.vacation)
-    users.app.verb("forward", epilog=owners.FORWARD_EXAMPLES)(owners.forward)
     app.add_typer(users.app, name="user")
 
 

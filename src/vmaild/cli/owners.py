@@ -14,7 +14,7 @@ from vmaild.admin.refusal import Misused, system_refusal
 from vmaild.cli.conventions import DryRun, Json, examples, root_of
 from vmaild.cli.output import console, print_fields, print_json, print_plan
 from vmaild.cli.text import safe, safe_lines
-from vmaild.cli.users import Login
+from vmaild.cli.users import Login, app
 
 VACATION_EXAMPLES = examples(
     "vmail user vacation bob@va.toto.fr --text-file away.txt --to 2027-01-03",
@@ -32,6 +32,7 @@ _Show = Annotated[bool, typer.Option("--show", help="Only show what is set up; a
 _Off = Annotated[bool, typer.Option("--off", help="Switch it off.")]
 
 
+@app.verb(epilog=VACATION_EXAMPLES)
 def vacation(
     context: typer.Context,
     login: Login,
@@ -97,6 +98,7 @@ def vacation(
     print_plan(plan, dry_run=dry_run, as_json=as_json)
 
 
+@app.verb(epilog=FORWARD_EXAMPLES)
 def forward(
     context: typer.Context,
     login: Login,

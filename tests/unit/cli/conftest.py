@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from vmaild.cli.verbs import app
+from vmaild.cli.application import application, verb_of
 from vmaild.store.layout import Layout
 
 
@@ -51,7 +51,8 @@ def vmail(layout: Layout) -> Vmail:
     """Run a command line on the root: `vmail("user", "list", "va.toto.fr")`."""
 
     def run(*arguments: str, stdin: str = "") -> Ran:
-        result = CliRunner().invoke(app, ["--root", layout.root, *arguments], input=stdin, prog_name="vmail")
+        app, words = application(verb_of(arguments)), ["--root", layout.root, *arguments]
+        result = CliRunner().invoke(app, words, input=stdin, prog_name="vmail")
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             raise result.exception
         return Ran(result.exit_code, result.stdout, result.stderr)
