@@ -15,15 +15,15 @@ GROWTH = 6 * 1024
 def test_a_soak_of_cut_sessions_and_killed_workers(served: Served) -> None:
     served.root.empty()
     soak = Soak(served)
-    soak.run(2.0)
+    soak.run(1.5)
     before = soak.loads()
-    soak.run(4.0)
+    soak.run(3.0)
     after = soak.loads()
     assert before.keys() == after.keys(), "a worker has ended by itself"
     for pid, load in after.items():
         assert load.descriptors == before[pid].descriptors
         assert load.memory < before[pid].memory + GROWTH
-    soak.run(6.0, kills=10)
+    soak.run(5.0, kills=10)
     assert {load.descriptors for load in soak.loads().values()} <= {load.descriptors for load in after.values()}
     done = soak.done
     assert done["workers killed"] >= 5
