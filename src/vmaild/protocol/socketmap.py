@@ -14,7 +14,6 @@ address does not exist, from the second that it has to ask again.
 
 from __future__ import annotations
 
-from collections import deque
 from dataclasses import dataclass
 
 from vmaild.protocol.waits import MAX_HELD_OUTPUT, NEED_DATA, PAUSED, SEND_FIRST, LocalProtocolError, Wait
@@ -75,7 +74,7 @@ class Connection:
 
     def __init__(self) -> None:
         self._held = bytearray()
-        self._out: deque[bytes] = deque()
+        self._out = bytearray()
         self._waiting = self._closed = False
         self.problem = ""
 
@@ -90,7 +89,7 @@ class Connection:
         """What is asked next; a Wait when nothing is."""
         if self._waiting:
             return PAUSED
-        if sum(map(len, self._out)) > MAX_HELD_OUTPUT:
+        if len(self._out) > MAX_HELD_OUTPUT:
             return SEND_FIRST
         try:
             request = self._netstring()
@@ -116,11 +115,11 @@ class Connection:
                 text = "NOTFOUND "  # the space is part of it: socketmap_table(5)
             case Failed(reason, for_good):
                 text = f"{'PERM' if for_good else 'TEMP'} {reason}"
-        self._out.append(netstring(text.encode("utf-8", "surrogateescape")))
+        self._out += netstring(text.encode("utf-8", "surrogateescape"))
 
     def data_to_send(self) -> bytes:
         """What is to be written now."""
-        data = b"".join(self._out)
+        data = bytes(self._out)
         self._out.clear()
         return data
 
