@@ -28,6 +28,7 @@ COUNTED = (
     "tests/e2e/test_tls.py",
     "tests/e2e/test_vdeliver.py",
     "tests/e2e/test_web_tls.py",
+    "tests/e2e/zoo/test_machine.py",
     "tests/e2e/zoo/test_mending.py",
     "tests/e2e/zoo/test_zoo.py",
     "tests/transcripts/",

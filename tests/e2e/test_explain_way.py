@@ -68,7 +68,7 @@ def test_the_whole_way_through_running_servers(served: Served, resolver: str) ->
     text = root.vmail("explain", "bob@va.toto.fr", "--resolver", resolver, *mta).stdout
     assert "MX 10 mailhost.va.toto.fr: 127.0.0.1 (this machine)" in text
     assert "    Server:   mailhost.va.toto.fr\n" in text
-    assert "    Security: STARTTLS\n    Login:    bob@va.toto.fr\n" in text
+    assert "    Security: STARTTLS\n    Login:    bob@va.toto.fr, or just bob\n" in text
 
 
 def test_what_stands_for_an_mx_and_what_forbids_mail(served: Served, resolver: str) -> None:

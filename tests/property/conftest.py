@@ -1,4 +1,4 @@
-"""What holds for all tests of properties: patience."""
+"""What holds for all tests of properties."""
 
 from __future__ import annotations
 
@@ -6,11 +6,6 @@ from collections.abc import Iterator
 
 import pytest
 from coverage import Coverage
-from hypothesis import HealthCheck, settings
-
-# How long an example takes says how busy the machine is, and nothing of the property.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
 
 
 @pytest.fixture(autouse=True)
