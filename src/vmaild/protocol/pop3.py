@@ -156,6 +156,7 @@ class Connection:
         "_domain",
         "_encoder",
         "_exchange",
+        "_in_clear",
         "_language",
         "_lines",
         "_login",
@@ -176,12 +177,20 @@ class Connection:
     )
 
     def __init__(
-        self, domain: str | None, version: str, settings: Settings = PLAIN_POP3, *, tls: bool = False
+        self,
+        domain: str | None,
+        version: str,
+        settings: Settings = PLAIN_POP3,
+        *,
+        tls: bool = False,
+        in_clear: Callable[[str], bool] | None = None,
     ) -> None:
         """Greet as `domain` (canonical; None: not known before the login).
 
-        `tls` says that all of the connection is under TLS (RFC 8314), so that STLS is not needed.
+        `tls` says that all of the connection is under TLS (RFC 8314), so that STLS is not needed. `in_clear` tells
+        of a login whether its password may come in clear, where only the login tells; None: the settings do.
         """
+        self._in_clear = in_clear
         self._domain = domain
         self._version = version
         self._settings = settings
@@ -477,6 +486,9 @@ class Connection:
             self._login = self._prepared(argument, "the login is not valid UTF-8")
         else:
             self._login = argument.decode("utf-8", "surrogateescape")
+        if self._in_clear is not None and not self._in_clear(self._login):
+            self._login = None
+            raise _login_in_clear()  # before the password is sent
         # Whoever it is: RFC 1939 section 13, nobody learns who exists.
         self._reply(self._language.ok["send PASS"])
 

@@ -16,7 +16,7 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 from vmaild.auth.cache import VerifiedPasswords
-from vmaild.auth.candidate import Candidate, candidate
+from vmaild.auth.candidate import Candidate, candidate, split_login
 from vmaild.auth.passwords import verify
 from vmaild.auth.throttle import Throttle
 from vmaild.core.directory import LookupFailed
@@ -81,13 +81,23 @@ class Logins:
         """
         return self._try(attempt, done, delayed=False)
 
+    def in_clear(self, login: str) -> bool:
+        """Whether the domain that a login names takes passwords in clear, or the login itself is to fail."""
+        _, named = split_login(login.strip(" "), None)
+        try:
+            domain = self.directory.find(named) if named else None
+        except LookupFailed:
+            return True
+        return domain is None or domain.definition.plain_logins
+
     def _try(self, attempt: Attempt, done: Done, *, delayed: bool) -> bool:
         try:
             meant = candidate(self.directory, attempt.login, attempt.domain, time.time())
         except LookupFailed as failure:
             log.error("login from %s: %s", attempt.client, failure)
             return self._refuse(done, TRY_LATER, Metric.LOGINS_DEFERRED)
-        if meant.domain is not None and not (attempt.private or meant.domain.definition.plain_logins):
+        ours = meant.domain is not None and attempt.domain in (None, meant.domain.name)  # another is not told of
+        if meant.domain is not None and ours and not (attempt.private or meant.domain.definition.plain_logins):
             return self._refuse(done, NEEDS_TLS, Metric.LOGINS_DEFERRED)
         verdict = self.throttle.verdict(attempt.client, meant.domain_name, meant.key, time.monotonic())
         if verdict.refused:

@@ -234,7 +234,8 @@ class Pop3Session(asyncio.Protocol):
             self._greet()
 
     def _greet(self, instead: bytes = b"") -> None:
-        self._core = Connection(self._domain, __version__, self._settings(), tls=self._tls)
+        in_clear = None if self._private or self._domain else self.service.logins.in_clear
+        self._core = Connection(self._domain, __version__, self._settings(), tls=self._tls, in_clear=in_clear)
         greeting = self._core.data_to_send()
         self._transport.write(instead or greeting)
 

@@ -289,3 +289,25 @@ def test_an_idle_connection_is_small() -> None:
     finally:
         tracemalloc.stop()
     assert held / len(connections) < 500
+
+
+def test_a_password_that_must_not_come_in_clear_is_not_asked_for() -> None:
+    """RFC 2595 section 2.3: where the login tells whether it may, USER is where that is said, before PASS."""
+    asked: list[str] = []
+
+    def in_clear(login: str) -> bool:
+        asked.append(login)
+        return login != "bob@va.toto.fr"
+
+    connection = Connection(None, "0.1.0", EVERYTHING, in_clear=in_clear)
+    connection.data_to_send()
+    assert reply(connection, b"USER bob@va.toto.fr\r\n").startswith(b"-ERR [SYS/PERM] no login without encryption")
+    assert reply(connection, b"PASS secret\r\n") == b"-ERR USER first\r\n"
+    assert reply(connection, b"USER bob@vb.toto.fr\r\n") == b"+OK send PASS\r\n"
+    assert asked == ["bob@va.toto.fr", "bob@vb.toto.fr"]
+    assert hear(connection, b"STLS\r\n") == StartTls()
+    connection.send(TlsReady())
+    connection.data_to_send()
+    connection.tls_started(None)
+    assert reply(connection, b"USER bob@va.toto.fr\r\n") == b"+OK send PASS\r\n"
+    assert len(asked) == 2
