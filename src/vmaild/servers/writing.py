@@ -86,8 +86,9 @@ class Writing:
     def at_once(self, letter: Letter) -> list[Outcome] | None:
         """Deliver a message in the event loop, where that is quick; None: nothing was done, and `deliver` is to.
 
-        For a client that nobody waits beside: no thread has to be woken, which takes a third of the time on a
-        quick disk. Whoever connects meanwhile waits for two syncs; a disk that is slow delays nobody but once.
+        For a client that nobody waits beside: to wake a thread costs as much as a quarter of a delivery
+        (docs/performance.md). Whoever connects meanwhile waits for two syncs; a slow disk keeps nobody waiting so
+        but once in a while.
         """
         began = time.monotonic()
         if began < self._careful_until or letter.copies != 1 or not (letter.is_quick and letter.is_small):
