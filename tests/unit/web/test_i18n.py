@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from vmaild.core.permissions import Action
 from vmaild.core.routing import Rule
 from vmaild.formats import domain
 from vmaild.outcome import Condition
-from vmaild.web.i18n import chosen, counted, size, translations, translator
+from vmaild.web.i18n import LONGEST, _catalogue, chosen, counted, size, translations, translator
 
 WEB = Path(str(files("vmaild.web")))
 SAID_OTHERWISE = {
@@ -198,3 +199,36 @@ def test_no_text_of_a_page_stands_outside_of_the_translation() -> None:
 )
 def test_the_language_of_a_request(cookie: str | None, accepted: str, language: str) -> None:
     assert chosen(cookie, accepted) == language
+
+
+@pytest.mark.parametrize(
+    "piece",
+    [
+        "a@a is still a co-administrator of a: 'vmail admin revoke a@a a'",
+        "a of a is not a number of days",
+        "x moved to ",
+        "; ",
+        ": ",
+        "'' as '' with ''",
+    ],
+)
+def test_nobody_keeps_everybody_waiting_with_a_text_of_their_own(piece: str) -> None:
+    for length in (LONGEST - 1, 100_000):
+        text = (piece * length)[:length] + "\0"
+        began = time.process_time()
+        assert "\0" in translator("fr")(text)
+        assert time.process_time() - began < 1.0
+
+
+def test_gaps_are_found_as_a_regular_expression_finds_them() -> None:
+    fillings = ["a", "bob@va.toto.fr", "x y", " of ", "", ": ", "'", "is "]
+    asked = 0
+    for template in _catalogue("fr")[1]:
+        pattern = re.compile("(.+)".join(map(re.escape, template.pieces)), re.DOTALL)
+        for number in range(4):
+            filled = [fillings[(number + place * 3) % 8] for place in range(len(template.pieces) - 1)]
+            text = "".join(map("".join, zip(template.pieces, [*filled, ""], strict=True)))
+            match = pattern.fullmatch(text)
+            assert template.gaps(text) == (match.groups() if match else None), text
+            asked += match is not None
+    assert asked > 1000
