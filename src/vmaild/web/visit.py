@@ -112,7 +112,7 @@ class Visit:
         length = self.request.headers.get("content-length", "")  # browsers tell it
         if not length.isdecimal() or int(length) > most:
             raise Refusal(self._("The form is too large."), self._("Send less."), 413)
-        async with self.request.form() as sent:
+        async with self.request.form(max_part_size=most) as sent:
             fields = {name: await _text(value) for name, value in sent.items()}
         origin = self.request.headers.get("origin", "")
         foreign = origin not in {"", "null"} and _split(origin)[0] != self.origin_host

@@ -46,6 +46,9 @@ def test_a_file_is_taken_as_well(admin: Browser) -> None:
         assert answer.status_code == status, answer.text
     assert "save the list as &#39;CSV UTF-8&#39;" in answer.text
     assert admin.post(HERE, text="name\nx\n").status_code == 422
+    large = f"login,full_name\neva,{'x' * (3 << 20)}\n"  # pasted, in a form that may send a file as well
+    answer = admin.send("POST", HERE, data={"form": form, "text": large}, files={"file": ("", b"")})
+    assert (answer.status_code, "field larger than field limit" in answer.text) == (422, True)
 
 
 def test_an_import_is_its_owner_s_only(app: FastAPI, admin: Browser) -> None:
