@@ -135,20 +135,19 @@ class Gate:
 
     def _guessed(self, client: str, domain: str, key: str, guess: str, is_right: Callable[[], bool]) -> bool:
         """Look at a password or a code once its time has come, and count how that ends. Raises Refused."""
-        waited = -1.0
+        began = time.monotonic()
         while True:
             # Guesses at one account come one after the other: else of many at the same moment all would be free.
             with self._turns[hash((domain, key)) % len(self._turns)]:
-                verdict = self._verdict(client, domain, key)
-                if verdict.delay <= waited or not verdict.delay:
+                rest = began + self._verdict(client, domain, key).delay - time.monotonic()
+                if rest <= 0:
                     right, now = is_right(), time.monotonic()
                     if right:
                         self.throttle.succeeded(client, domain, key, now)
                     else:
                         self.throttle.failed(client, domain, key, guess.encode("utf-8", "surrogatepass"), now)
                     return right
-            waited = verdict.delay
-            time.sleep(waited)
+            time.sleep(rest)
 
     def _verdict(self, client: str, domain: str, key: str) -> Verdict:
         """What becomes of a guess now. Raises Refused."""
