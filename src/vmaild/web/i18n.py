@@ -6,6 +6,7 @@ Translations are `locale/LANGUAGE.po`, read when the server starts.
 from __future__ import annotations
 
 import gettext
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -93,8 +94,8 @@ def translator(language: str) -> Callable[[str], str]:
     def translated(text: str) -> str:
         if text in texts:
             return texts[text]
-        if len(text) > LONGEST or text.count(_JOINT) + text.count(": ") > _MOST_JOINTS:
-            return text  # whoever has made that up is not to keep everybody waiting
+        if _is_made_up(text):
+            return text
         found = next(matches(text), None)
         # A gap that takes in a whole further text is none.
         several = parts(text) if _JOINT in ("".join(found[1]) if found else text) else ""
@@ -129,6 +130,11 @@ def translator(language: str) -> Callable[[str], str]:
         return translated(value) if " " in value else value
 
     return translated
+
+
+def _is_made_up(text: str) -> bool:
+    """Whether somebody has written that to keep everybody waiting: it would be gone through many times."""
+    return len(text) > LONGEST or text.count(_JOINT) + text.count(": ") > _MOST_JOINTS
 
 
 def _catalogue(language: str) -> tuple[dict[str, str], list[_Template]]:
