@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gettext
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -96,16 +96,10 @@ def translator(language: str) -> Callable[[str], str]:
             return texts[text]
         if _is_made_up(text):
             return text
-        found = next(matches(text), None)
+        found = next(_matches(templates, text), None)
         # A gap that takes in a whole further text is none.
         several = parts(text) if _JOINT in ("".join(found[1]) if found else text) else ""
         return several or (told(*found) if found else place(text))
-
-    def matches(text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
-        for each in templates:
-            gaps = each.gaps(text) if each.landmark in text else None
-            if gaps:
-                yield each.words, gaps
 
     def told(words: str, values: tuple[str, ...]) -> str:
         return words.format(*map(filled, values))
@@ -130,6 +124,14 @@ def translator(language: str) -> Callable[[str], str]:
         return translated(value) if " " in value else value
 
     return translated
+
+
+def _matches(templates: Iterable[_Template], text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """What a text may be: the words of each template that it has the form of, and what fills the gaps."""
+    for each in templates:
+        gaps = each.gaps(text) if each.landmark in text else None
+        if gaps:
+            yield each.words, gaps
 
 
 def _is_made_up(text: str) -> bool:
