@@ -47,8 +47,8 @@ CALLS = frozenset(
     fcntl lseek copy_file_range newfstatat fstat getdents64 access fchown fchmod chmod pipe2 vfork clone3 socket
     connect sendto recvfrom sendmsg accept4 ioctl poll getpeername getsockname""".split()  # noqa: SIM905
 )
-_LOOP = re.compile(r"eventfd|eventpoll|inotify|signalfd| close\(\d+<socket:")
-"""What the event loop is made of: where that fails it ends the process."""
+_APART = re.compile(r"eventfd|eventpoll|inotify|signalfd| close\(\d+<(?:socket:|[^>]*(?:mbox|\.lock)>)")
+"""What the event loop is made of: where that fails it ends the process. And locks, which a close(2) gives up."""
 _KEPT = "socket:|/unanswered/|/etc/vmail/domains$"
 """Connections, notes at hand, and definitions that are looked through a few at a time."""
 _UNSURE = {"poll", "read", "recvfrom", "sendto", "close", "ioctl"}
@@ -186,7 +186,7 @@ def calls_in(worker: Worker, case: Case, trace: Path) -> list[Call]:
         seen[match["thread"], match["name"]] += 1
         call = Call(match["name"], seen[match["thread"], match["name"]], match["rest"])
         # It fails in each thread that makes so many calls.
-        found[call] = found.get(call, True) and not _LOOP.search(line)
+        found[call] = found.get(call, True) and not _APART.search(line)
     return [call for call, usable in found.items() if usable]
 
 
