@@ -36,8 +36,10 @@ _STALE = 600.0
 """Seconds after which PATH.lock was left behind by somebody who is no more."""
 _TURNS: dict[tuple[int, int, str], threading.Lock] = {}
 """For the threads of this process: the folder of an mbox, and its name."""
-_WHOLE_FILE = struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0)
-"""A struct flock (fcntl(2)) of a 64-bit system."""
+_WHOLE_FILE, _NOTHING = (
+    struct.pack("hhqqi4x", kind, os.SEEK_SET, 0, 0, 0) for kind in (fcntl.F_WRLCK, fcntl.F_UNLCK)
+)
+"""A struct flock (fcntl(2)) of a 64-bit system, to take a lock and to give it up."""
 
 
 def append(path: str, entry: Entry, folder: str) -> Outcome:
@@ -85,6 +87,8 @@ def _append_to_mbox(place: Place, entry: Entry) -> None:
         append_entry(fd, entry)
     finally:
         with suppress(OSError):  # what is synced is there
+            fcntl.fcntl(fd, fcntl.F_OFD_SETLK, _NOTHING)  # a child that is about to begin may have it open, too
+        with suppress(OSError):
             os.close(fd)
 
 

@@ -148,12 +148,10 @@ def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
         line, _, first = first.partition(b"\n")
         if sender is None:
             sender = _bare(os.fsdecode(line.split()[1])) if len(line.split()) > 1 else ""
-    if sender is None or sender == "MAILER-DAEMON":
-        sender = ""
-    if any(c < " " or c == "\x7f" for c in "".join((sender, *recipients))):
+    if any(c < " " or c == "\x7f" for c in "".join(recipients)):
         _say("vdeliver: control character in an address")
         return _EX_USAGE
-    server = _server(root)
+    sender, server = _sayable(sender), _server(root)
     if server is None:
         return _without_server(root, sender, recipients, _content(first))
     results, goodbye = _through_server(server, sender, recipients, _content(first))
@@ -168,6 +166,17 @@ def _deliver(root: str, sender: str | None, recipients: "Sequence[str]") -> int:
         server.sendall(goodbye)  # with it the server forgets; whoever is killed before is called again
     finally:
         os._exit(worst)
+
+
+def _sayable(sender: str | None) -> str:
+    """A sender as SMTP spells it, whatever it is: were one refused, there would be nobody to tell."""
+    from vmaild.protocol.lmtp_client import path
+
+    if sender in {None, "", "MAILER-DAEMON"}:
+        return ""
+    # What is no UTF-8 is taken for Latin-1; what is no address at all, for a local part.
+    text = "".join(c if c.isprintable() and c not in '"\\' else "?" for c in os.fsencode(sender).decode("latin-1"))
+    return (path(sender) or path(text) or path(f'"{text}"') or b"<>")[1:-1].decode()
 
 
 def _content(first: bytes) -> "Iterator[bytes]":

@@ -12,7 +12,9 @@ import syslog
 class _SystemLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         urgent = record.levelno >= logging.ERROR
-        for line in self.format(record).splitlines():
+        # Octets that are no UTF-8 come as surrogates, and neither they nor a NUL can be said to syslog.
+        text = self.format(record).encode("utf-8", "backslashreplace").decode().replace("\0", "\\0")
+        for line in text.splitlines():
             syslog.syslog(syslog.LOG_ERR if urgent else syslog.LOG_INFO, line)
 
 
