@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import gettext
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -26,6 +26,8 @@ GAP = "{}"
 JOINTS = {"en": "; ", "fr": "\u202f; "}
 """Between two texts, such as a problem and its remedy."""
 _JOINT = JOINTS["en"]
+_FAINT = 10
+"""Letters of a template that begins with a gap, below which it is easily taken for what it is not."""
 _QUOTED = re.compile("'([^']+)'")
 """A piece of a file, as messages show it."""
 
@@ -59,6 +61,8 @@ class _Template:
     landmark: str
     """Its longest piece without a gap: what a text does not contain cannot be this one, which is seen at once."""
     words: str
+    faint: bool
+    """Whether it is "{} kept" or the like: after words that nobody knows it is a part of their sentence."""
 
     def gaps(self, text: str) -> tuple[str, ...] | None:
         """What fills the gaps of a text, as `(.+)` would find it; None: it is another.
@@ -126,12 +130,17 @@ def translator(language: str) -> Callable[[str], str]:
     return translated
 
 
-def _matches(templates: Iterable[_Template], text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _matches(templates: Sequence[_Template], text: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     """What a text may be: the words of each template that it has the form of, and what fills the gaps."""
     for each in templates:
         gaps = each.gaps(text) if each.landmark in text else None
-        if gaps:
+        if gaps and not (each.faint and _is_unknown(templates, gaps[0])):
             yield each.words, gaps
+
+
+def _is_unknown(templates: Sequence[_Template], value: str) -> bool:
+    """Whether several words are none of ours, as what a server has written."""
+    return " " in value and not (_QUOTED.fullmatch(value) or any(each.gaps(value) for each in templates))
 
 
 def _is_made_up(text: str) -> bool:
@@ -151,7 +160,8 @@ def _catalogue(language: str) -> tuple[dict[str, str], list[_Template]]:
 
 def _template(text: str, words: str) -> _Template:
     pieces = tuple(text.split(GAP))
-    return _Template(pieces, max(pieces, key=len), words)
+    faint = text.startswith(GAP) and sum(map(str.isalpha, text)) < _FAINT
+    return _Template(pieces, max(pieces, key=len), words, faint)
 
 
 def listed(language: str, text: str) -> str:
