@@ -172,7 +172,7 @@ def test_french_is_typeset() -> None:
         ("'a b' is no name; remove it", "«\u00a0a b\u00a0» n’est pas un nom\u202f; retirez-le"),
         (
             'let it be: _dmarc.va.toto.fr. 3600 IN TXT "v=DMARC1; p=none"',
-            'qu’il soit\u00a0: _dmarc.va.toto.fr. 3600 IN TXT "v=DMARC1; p=none"',
+            'l’enregistrement doit être\u00a0: _dmarc.va.toto.fr. 3600 IN TXT "v=DMARC1; p=none"',
         ),
     ],
 )
