@@ -43,7 +43,7 @@ from vmaild.servers.board import Metric, Row
 from vmaild.servers.heard import Heard, heard
 from vmaild.servers.writing import Letter, Writing
 from vmaild.store.content import Content
-from vmaild.store.messages import StoreError, StoreFull
+from vmaild.store.messages import StoreFull
 
 log = logging.getLogger("vmaild.lmtp")
 
@@ -271,7 +271,7 @@ class LmtpSession(asyncio.Protocol):
         except StoreFull as full:
             log.error("%s", full)
             self._failure = Deferred(Condition.SYSTEM_FULL)
-        except (StoreError, OSError):
+        except Exception:  # whatever it is, the sender keeps the message and is answered
             log.exception("cannot keep a message")
             self._failure = Deferred(Condition.INTERNAL)
         if self._failure is not None:

@@ -25,6 +25,8 @@ _BLOCK = 262144
 """Bytes read at once from that file."""
 # What copy_file_range(2) says where it cannot do this pair of files at all.
 _CANNOT_COPY = {errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM}
+# What open(2) says of O_TMPFILE where the file system, or the kernel, does not know it.
+_NO_TMPFILE = {errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL}
 _CRLF = re.compile(rb"(?<!\r)\r\n")
 
 
@@ -187,7 +189,17 @@ def _copy(source: int, target: int, size: int, position: int) -> int:
 
 
 def _unnamed_file(folder: str) -> FileIO:
-    """A file that is gone when it is closed: O_TMPFILE, or unlinked at once where that is not to be had."""
-    from tempfile import TemporaryFile  # noqa: PLC0415  few messages need it, and vdeliver has to start fast
+    """A file that is gone when it is closed: O_TMPFILE, or unlinked at once where that is not to be had.
 
-    return TemporaryFile(dir=folder, buffering=0)
+    Not `tempfile`: the first large message would load it, and the mail user may lack the right to read it.
+    """
+    flags = os.O_RDWR | os.O_EXCL | os.O_CLOEXEC
+    try:
+        fd = os.open(folder, flags | os.O_TMPFILE, 0o600)
+    except OSError as error:
+        if error.errno not in _NO_TMPFILE:
+            raise
+        name = f"{folder}/.{os.urandom(8).hex()}"
+        fd = os.open(name, flags | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+        os.unlink(name)
+    return FileIO(fd, "r+b")

@@ -18,6 +18,7 @@ from vmaild.protocol.lmtp import Dialect
 from vmaild.servers import writing
 from vmaild.servers.board import Board
 from vmaild.servers.lmtpd import LmtpService, LmtpSession
+from vmaild.store.content import Content
 from vmaild.store.directory import FileDirectory
 from vmaild.store.layout import Layout
 from vmaild.store.maildir import MaildirStore
@@ -138,3 +139,20 @@ def test_a_lone_message_is_written_at_once_as_long_as_the_disk_is_quick(
     held(service, bring, on_a_slow_disk, bring, later)
     assert at_once == [True, True, False, True]
     assert len([*Path(here.spool, "va.test/bob/new").iterdir()]) == 4
+
+
+def test_a_message_that_cannot_be_kept_is_answered_whatever_the_reason(
+    service: LmtpService, here: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def append(_: Content, chunk: bytes) -> None:
+        raise ModuleNotFoundError(f"{len(chunk)} octets need what cannot be loaded")
+
+    async def bring(session: LmtpSession, line: Line) -> None:
+        session.data_received(b"RCPT TO:<bob@va.test>\r\nDATA\r\n")
+        line.said = b""
+        monkeypatch.setattr(Content, "append", append)
+        session.data_received(MESSAGE)
+        assert line.said.startswith(b"451 4.3.0")
+
+    held(service, bring)
+    assert not Path(here.spool, "va.test/bob").exists()

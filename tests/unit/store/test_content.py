@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,33 @@ def test_large_content_goes_to_a_file_without_a_name(tmp_path: Path) -> None:
     content.close()
     with pytest.raises(ValueError, match="closed"):
         content.chunks()
+
+
+def test_where_every_file_has_a_name_it_loses_it_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    really, refused = os.open, []
+
+    def open_named(path: str, flags: int, mode: int = 0o777) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            refused.append(path)
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        return really(path, flags, mode)
+
+    monkeypatch.setattr(os, "open", open_named)
+    with filled(tmp_path, b"x" * 500, b"y" * 500 + b"\n", spill_at=1000) as content:
+        assert refused == [str(tmp_path)]
+        assert list(tmp_path.iterdir()) == []
+        assert stored(content) == b"x" * 500 + b"y" * 500 + b"\n"
+
+
+def test_a_large_content_needs_nothing_that_is_not_loaded_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = set(sys.modules)
+    monkeypatch.setattr(sys, "meta_path", [])  # as where the mail user may not read Python's library
+    monkeypatch.delitem(sys.modules, "tempfile", raising=False)
+    with filled(tmp_path, b"x" * 2000, spill_at=1000) as content:
+        assert stored(content) == b"x" * 2000 + b"\n"
+    assert set(sys.modules) <= before
 
 
 def test_content_is_not_read_before_it_is_whole(tmp_path: Path) -> None:
