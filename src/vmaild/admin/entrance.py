@@ -17,7 +17,7 @@ from vmaild.admin import second_factor
 from vmaild.admin.door import Door
 from vmaild.admin.gate import Gate
 from vmaild.admin.refusal import Code, Misused, Refused
-from vmaild.core.permissions import Actor
+from vmaild.core.permissions import Actor, is_simple
 from vmaild.core.second_factor import enrolment_uri
 from vmaild.store.layout import Layout
 from vmaild.store.sessions import Sessions
@@ -50,6 +50,14 @@ _FRESH = 60.0
 """Seconds between showing who one is and what is dangerous."""
 _TRIES = 5
 """Codes that may be tried before the password is asked for again."""
+
+
+def _lets_programs_run(values: Values) -> bool:
+    """Whether a change of a domain or an alias names a program, a file or a list, or a file that may name some."""
+    settings = values.get("settings") or {}
+    targets = [settings.get("fallback") or "", *(values.get("targets") or ())]
+    named = any(not is_simple(str(target)) for target in targets)
+    return named or bool(settings.get("filter") or settings.get("alias_files"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +136,7 @@ class Entrance:
         free = verb.startswith(("session.", "factor", "own.")) or verb in _WITHOUT_FACTOR
         if not free and self.lacks_factor(actor):
             raise Refused(SET_UP_FIRST, "do so at /account/second-factor", Code.SECOND_FACTOR_FIRST)
-        if verb in DANGEROUS and not values.get("dry_run"):
+        if not values.get("dry_run") and (verb in DANGEROUS or _lets_programs_run(values)):
             with self._lock:
                 if self._shown.pop(session, -_FRESH) <= time.monotonic() - _FRESH:
                     raise Refused(CONFIRM_FIRST, "confirm it", Code.CONFIRM_FIRST)

@@ -42,12 +42,18 @@ async def change(
             await confirm(visit, fields)
         except Refusal as refusal:
             problem = visit._(refusal.problem)
-    if confirmed and not problem:
-        plan = await visit.ask(verb, **values)
-    elif dangerous or shown:
-        plan = await visit.ask(verb, **values, dry_run=True)
-    else:
-        plan = await visit.ask(verb, **values, hold="taking" if new else "rerouting")
+    try:
+        if confirmed and not problem:
+            plan = await visit.ask(verb, **values)
+        elif dangerous or shown:
+            plan = await visit.ask(verb, **values, dry_run=True)
+        else:
+            plan = await visit.ask(verb, **values, hold="taking" if new else "rerouting")
+    except Refusal as refusal:
+        if dangerous or refusal.code != "confirm-first":
+            raise
+        # It is dangerous for what it says, such as a program: the desk tells.
+        return await change(visit, verb, fields, values, back, dangerous=True)
     if not plan["changed"] and (confirmed or not plan["warnings"]):
         return visit.go(back, visit._("Nothing to change."))
     if plan["carried_out"] or (confirmed and not problem):

@@ -218,6 +218,24 @@ def test_whatever_is_dangerous_wants_the_password_whichever_page_asks(desk: Desk
     assert "ok" in ask(desk, "token.add", other, name="x")
 
 
+def test_what_lets_a_program_run_wants_the_password(admin: Browser, layout: Layout) -> None:
+    """A session that was left open must not become a shell on the machine."""
+    before = {path: path.read_bytes() for path in Path(layout.path("/etc/vmail")).rglob("*") if path.is_file()}
+    changes = [
+        (f"{VA}/aliases", {"act": "add", "alias": "run", "targets": "|/usr/bin/true"}),
+        (f"{VA}/settings", {"act": "save", "fallback": "|/usr/bin/true", "quota": "100M"}),
+        (f"{VA}/settings", {"act": "save", "alias_files": "/etc/vmail/more", "quota": "100M"}),
+    ]
+    for path, fields in changes:
+        for more in ({}, {"confirmed": "yes"}, {"confirmed": "yes", "password": "guessed"}):
+            shown = admin.post(path, **fields, **more)
+            assert (shown.status_code, 'name="password"' in shown.text) == (200, True), (fields, more)
+    assert {path: path.read_bytes() for path in before} == before
+    done = admin.post(path := changes[0][0], **changes[0][1], confirmed="yes", password=PASSWORD)
+    assert (done.status_code, "|/usr/bin/true" in Path(layout.aliases("va.toto.fr")).read_text()) == (303, True)
+    assert admin.post(path, act="add", alias="simple", targets="bob", confirmed="yes").status_code == 303
+
+
 def test_a_token_does_nothing_that_is_for_people(desk: Desk, tokens: dict[str, str]) -> None:
     for verb in ("session.list", "session.confirm", "own.forward", "factor.begin", "token.add", "tokens"):
         refused = ask(desk, verb, tokens["admin"], password=PASSWORD)
