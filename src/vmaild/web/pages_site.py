@@ -25,6 +25,8 @@ TOKEN_RIGHTS = (
     "backups",
     "restore",
 )
+_RIGHTS_OF_ALL = {"read", "accounts", "passwords", "aliases", "checks"}
+"""Those that are any good to who administers no more than some domains."""
 
 
 async def of_the_site(request: Request) -> Visit:
@@ -82,7 +84,7 @@ async def _tokens(
         "tokens.html",
         status,
         tokens=found["tokens"],
-        rights=TOKEN_RIGHTS,
+        rights=[right for right in TOKEN_RIGHTS if me["site_admin"] or right in _RIGHTS_OF_ALL],
         factor=factor,
         problem=problem,
         secret=secret,
