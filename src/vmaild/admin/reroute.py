@@ -39,8 +39,12 @@ def rerouted(before: View, after: View, domain: str) -> tuple[Rerouted, ...]:
 
 
 def takes_mail(plan: Plan) -> bool:
-    """Whether a change sends any mail elsewhere that came somewhere before."""
-    return any(not each.before.startswith((_REFUSED, _ELSEWHERE)) for each in plan.rerouted)
+    """Whether a change sends mail elsewhere that came somewhere before, but for that of what is new by it.
+
+    That a new account gets its own mail, which a fallback took until now, is what was asked for.
+    """
+    others = (each for each in plan.rerouted if each.address != plan.subject)
+    return any(not each.before.startswith((_REFUSED, _ELSEWHERE)) for each in others)
 
 
 def destination(directory: Directory, address: Address) -> str:
