@@ -39,11 +39,12 @@ def rerouted(before: View, after: View, domain: str) -> tuple[Rerouted, ...]:
 
 
 def takes_mail(plan: Plan) -> bool:
-    """Whether a change sends mail elsewhere that came somewhere before, but for that of what is new by it.
+    """Whether a change sends mail elsewhere that came somewhere before, but for that of a new account.
 
-    That a new account gets its own mail, which a fallback took until now, is what was asked for.
+    That it gets its own mail, by login or full name, which a fallback took until now, is what was asked for.
     """
-    others = (each for each in plan.rerouted if each.address != plan.subject)
+    own = f"mailbox {plan.subject}"
+    others = (each for each in plan.rerouted if each.after != own or not each.address.endswith(f"@{plan.domain}"))
     return any(not each.before.startswith((_REFUSED, _ELSEWHERE)) for each in others)
 
 

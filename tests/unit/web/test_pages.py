@@ -275,7 +275,7 @@ def test_a_new_account_that_gets_no_mail_or_takes_that_of_others_is_shown_first(
     )
     taking = admin.post("/domains/vb.toto.fr/new-account", login="carol")
     assert "sales@va.toto.fr" in taking.text, "where all unknown names go to alice until now"
-    assert admin.post("/domains/vb.toto.fr/new-account", login="dora").status_code == 303
+    assert admin.post("/domains/vb.toto.fr/new-account", login="dora", full_name="Dora D").status_code == 303
     for domain, login in (("va.toto.fr", "team"), ("vb.toto.fr", "carol")):
         assert f"{login}:" not in Path(layout.passwd(domain)).read_text()
     # What was looked at holds for that login only.
