@@ -43,8 +43,11 @@ def takes_mail(plan: Plan) -> bool:
 
     That it gets its own mail, by login or full name, which a fallback took until now, is what was asked for.
     """
-    own = f"mailbox {plan.subject}"
-    others = (each for each in plan.rerouted if each.after != own or not each.address.endswith(f"@{plan.domain}"))
+    others = (
+        each
+        for each in plan.rerouted
+        if each.after.removeprefix("mailbox ") != plan.subject or not each.address.endswith(f"@{plan.domain}")
+    )
     return any(not each.before.startswith((_REFUSED, _ELSEWHERE)) for each in others)
 
 
