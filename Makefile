@@ -30,11 +30,11 @@ run: $(VENV)/run bytecode
 	@exec $(BIN)/vmail --root $(ROOT) serve
 
 # What has nothing to do with one another goes on at the same time: Debian's packages and Python's, the check of
-# the code and the first tests. Only one of them is told of as it goes; the other says what is wrong when it is done.
+# the code, which has to wait for them, and the first tests. Only one of them is told of as it goes; the other says what is wrong when it is done.
 test: $(VENV)/python
 	@tools/debian-packages tests & debian=$$!; \
 	$(MAKE) --no-print-directory $(VENV)/dev; status=$$?; wait $$debian && exit $$status
-	@mkdir -p .cache; { $(MAKE) --no-print-directory check >.cache/check 2>&1; status=$$?; \
+	@mkdir -p .cache; { nice -n 10 $(MAKE) --no-print-directory check >.cache/check 2>&1; status=$$?; \
 	cat .cache/check; exit $$status; } & checked=$$!; \
 	$(MAKE) --no-print-directory pytest; status=$$?; wait $$checked && exit $$status
 

@@ -122,7 +122,11 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zoo]:
         # The check believes that the server listens everywhere, as an administrator does.
         (etc / "vmail.toml").write_text(SITE.format(listen='"*:110"'))
         environment = {"SSL_CERT_FILE": str(authority.path)}
-        yield Zoo(world, folder / "r", environment, world.check(folder / "r", "--all", env=environment))
+        for _ in range(3):
+            found = world.check(folder / "r", "--all", env=environment)
+            if not any(each["code"] == "dns.unknown" for each in found["findings"]):
+                break  # else a busy machine was too slow for the time limits of so many questions
+        yield Zoo(world, folder / "r", environment, found)
     finally:
         world.stop()
 
