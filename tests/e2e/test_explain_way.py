@@ -117,7 +117,7 @@ def test_silence_everywhere_is_unknown_within_seconds(demo: Root, drip: bool) ->
             "--server",
             f"127.0.0.1:{port}",
         )
-        assert time.monotonic() - begin < 20  # 8 for the questions, the rest for a busy machine
+        assert time.monotonic() - begin < 40  # 8 for the questions, the rest for a busy machine
     assert found["way"]["problem"]
     assert found["way"]["mta"]["problem"] == "it does not answer in time"
     assert found["answer"]["code"] == 250
