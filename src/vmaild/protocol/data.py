@@ -8,6 +8,8 @@ another past whoever sent it on.
 from __future__ import annotations
 
 TERMINATOR = b"\r\n.\r\n"
+_DOT = b"\r\n."
+"""What a line that begins with a dot begins with."""
 
 
 class DataDecoder:
@@ -31,7 +33,9 @@ class DataDecoder:
     def feed(self, data: bytes) -> bytes:
         """The content that `data` adds, possibly nothing. Not to be called once `finished`."""
         data = self._held + data
-        end = data.find(TERMINATOR)
+        # Most pieces have no line that begins with a dot, and need no second look.
+        dot = data.find(_DOT)
+        end = data.find(TERMINATOR, dot) if dot >= 0 else -1
         if end >= 0:
             self.finished = True
             self.rest = data[end + len(TERMINATOR) :]
@@ -42,7 +46,8 @@ class DataDecoder:
             content, self._held = data[: len(data) - held], data[len(data) - held :]
         if not content:
             return b""
-        content = content.replace(b"\r\n.", b"\r\n")
+        if dot >= 0:
+            content = content.replace(_DOT, b"\r\n")
         if self._skip:
             content, self._skip = content[self._skip :], 0
         return content
