@@ -167,8 +167,7 @@ class View:
 
     def edit(self, path: str, text: str | None, *, instead: str = "", passwd: bool = False) -> list[FileEdit]:
         """The edit that gives a file this text, or removes it (None); none where nothing would change."""
-        now, then = self._content(path), _encoded(text)
-        return [] if now == then else [FileEdit(path, now, then, instead=instead, passwd=passwd)]
+        return self._edits(path, _encoded(text), instead=instead, passwd=passwd)
 
     def edit_account(self, domain: Domain, login: str, edit: Callable[[str], str]) -> list[FileEdit]:
         """The edit of a login's line in the passwd file; `edit` may be given the text of a part of it alone.
@@ -176,18 +175,20 @@ class View:
         Raises Refused, LookupFailed.
         """
         path, known = self.passwd_path(domain.name), self._store.accounts(domain.name)
-        now = self._content(path)
-        then = edited(PASSWD, now or b"", path, known, fold(login), edit)
-        return [] if now == then else [FileEdit(path, now, then, passwd=True)]
+        then = edited(PASSWD, self._content(path) or b"", path, known, fold(login), edit)
+        return self._edits(path, then, passwd=True)
 
     def edit_password(
         self, domain: Domain, login: str, edit: Callable[[str], str], *, instead: str
     ) -> list[FileEdit]:
         """As `edit_account`, of the shadow file."""
         path, known = self.shadow_path(domain.name), self._store.passwords(domain.name)
+        then = edited(SHADOW, self._content(path) or b"", path, known, fold(login), edit)
+        return self._edits(path, then, instead=instead)
+
+    def _edits(self, path: str, then: bytes | None, *, instead: str = "", passwd: bool = False) -> list[FileEdit]:
         now = self._content(path)
-        then = edited(SHADOW, now or b"", path, known, fold(login), edit)
-        return [] if now == then else [FileEdit(path, now, then, instead=instead)]
+        return [] if now == then else [FileEdit(path, now, then, instead=instead, passwd=passwd)]
 
     # A definition's file may be spelt in another case than the domain, and its companions then are as well.
 

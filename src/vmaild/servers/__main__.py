@@ -78,9 +78,6 @@ def _log_to_stderr() -> None:
     handler = logging.StreamHandler(sys.stderr)
     # systemd's journal has date and host already, and so has a person in front of a terminal.
     handler.setFormatter(_Line("%(asctime)s %(levelname)-7s %(name)s: %(message)s", "%H:%M:%S"))
-    # Of a record, what no line shows need not be found out: a third of its cost (Logging HOWTO, Optimization).
-    logging._srcfile = None
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     log = logging.getLogger("vmaild")
     log.addHandler(handler)
     log.setLevel(logging.INFO)

@@ -75,12 +75,12 @@ class Content:
         self._held = data[len(data) - held :]
         if held:
             data = data[:-held]
-        # To delete and add single bytes is far quicker than to count pairs, and most pieces have CRLF ends alone.
         lines = data.replace(b"\r", b"")
         ends = len(data) - len(lines)
-        if not ends or lines.replace(b"\n", b"\r\n") == data:
-            self._store(lines, ends or lines.count(b"\n"))
-        elif data.count(b"\r\n") == ends:  # every CR has its LF
+        # Most pieces have CRLF ends alone, and to add single bytes is far quicker than to count pairs.
+        if lines.replace(b"\n", b"\r\n") == data:
+            self._store(lines, ends)
+        elif data.count(b"\r\n") == ends:  # every CR has its LF, if there is any
             self._store(lines, lines.count(b"\n"))
         else:
             data = _CRLF.sub(b"\n", data)

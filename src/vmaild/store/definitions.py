@@ -79,6 +79,15 @@ _SHORT_LIVED = 3600.0
 """Seconds that what is overlaid is not looked for again: a plan is made in less."""
 
 
+def may_return(files: Files, path: str, vanished: dict[str, float], key: str) -> bool:
+    """Whether a file that is not there may have been gone for a moment only, looked for or not.
+
+    `vanished` keeps by key since when it has been missing, in seconds of time.monotonic().
+    """
+    since = vanished.setdefault(key, time.monotonic() - files.missing_for(path))
+    return time.monotonic() - since < VANISH_AFTER
+
+
 class Definitions:
     """The definitions of a layout. For one thread."""
 
@@ -251,8 +260,7 @@ class Definitions:
         """
         if path in self._files.overlay or not os.path.exists(self._copy(name)):
             return False
-        since = self._vanished.setdefault(name, time.monotonic() - self._files.missing_for(path))
-        return time.monotonic() - since < VANISH_AFTER
+        return may_return(self._files, path, self._vanished, name)
 
     def _read(self, name: str, path: str, last: DefinitionPart | None) -> DefinitionPart | None:
         found = self._files.read(path)

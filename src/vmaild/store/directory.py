@@ -35,8 +35,7 @@ from vmaild.core.findings import Finding, Severity
 from vmaild.core.site import ForwardingSettings
 from vmaild.core.srs import original
 from vmaild.formats.aliases import MAX_INCLUDE, parse_aliases, parse_include
-from vmaild.store import definitions
-from vmaild.store.definitions import Definitions
+from vmaild.store.definitions import Definitions, may_return
 from vmaild.store.files import Files, Fingerprint, Part, ReadFailed, state_of, tell, text_of
 from vmaild.store.homes import Homes
 from vmaild.store.layout import Layout
@@ -446,7 +445,7 @@ class FileDirectory:
             log.error("%s: what was read last stays in force", failure)
             return last
         if found is None:
-            if last is not None and last.state is not None and self._may_come_back(path):
+            if last is not None and last.state is not None and may_return(self._files, path, self._vanished, path):
                 return last
             part: Part[T] = Part(None, empty)
         else:
@@ -456,11 +455,6 @@ class FileDirectory:
             part = Part(found[1], value, findings)
         self._parts[path, parse] = part
         return part
-
-    def _may_come_back(self, path: str) -> bool:
-        """Whether a file that is not there may have been gone for a moment only, looked for or not."""
-        since = self._vanished.setdefault(path, time.monotonic() - self._files.missing_for(path))
-        return time.monotonic() - since < definitions.VANISH_AFTER
 
 
 def _accounts(content: bytes, path: str, before: object) -> tuple[Mapping[str, Account], tuple[Finding, ...]]:

@@ -41,13 +41,17 @@ def user_values(record: records.AccountRecord) -> dict[str, Any]:
 
 def _user(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     address = parse_name(values["address"])
-    found = user_values(records.show_user(door, address)) | own_mail(door, address)
-    return found | {"seen": {"data": stamp(_data_shown(door, values))} | found["seen"]}
+    record = records.show_user(door, address)
+    found = user_values(record) | own_mail(door, address)
+    return found | {"seen": {"data": stamp(_data(record))} | found["seen"]}
+
+
+def _data(record: records.AccountRecord) -> object:
+    return record.account.full_name, record.account.quota
 
 
 def _data_shown(door: Door, values: Values) -> object:
-    account = records.show_user(door, parse_name(values["address"])).account
-    return account.full_name, account.quota
+    return _data(records.show_user(door, parse_name(values["address"])))
 
 
 def _user_add(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
@@ -99,19 +103,24 @@ def _set_forward(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
 def own_mail(door: Door, address: Address) -> dict[str, Any]:
     """Vacation text and forwarding of an account, and the stamps of what their forms show."""
     vacation, forward = owner.show_vacation(door, address), owner.show_forward(door, address)
-    values = {"address": str(address)}
-    seen = {"vacation": stamp(_vacation_shown(door, values)), "forward": stamp(_forward_shown(door, values))}
+    seen = {"vacation": stamp(_vacation(vacation)), "forward": stamp(_forward(forward))}
     return {"vacation": plain(vacation), "forward": plain(forward), "seen": seen}
 
 
+def _vacation(record: owner.VacationRecord) -> object:
+    return plain(record.vacation) if record.vacation else None
+
+
 def _vacation_shown(door: Door, values: Values) -> object:
-    found = owner.show_vacation(door, parse_name(values["address"])).vacation
-    return plain(found) if found else None
+    return _vacation(owner.show_vacation(door, parse_name(values["address"])))
+
+
+def _forward(record: owner.ForwardRecord) -> object:
+    return record.targets, record.keep_copy
 
 
 def _forward_shown(door: Door, values: Values) -> object:
-    found = owner.show_forward(door, parse_name(values["address"]))
-    return found.targets, found.keep_copy
+    return _forward(owner.show_forward(door, parse_name(values["address"])))
 
 
 set_vacation = unless_changed(_vacation_shown, _set_vacation)

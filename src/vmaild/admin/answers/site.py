@@ -11,9 +11,6 @@ from vmaild.admin.door import Door
 from vmaild.admin.names import parse_domain
 from vmaild.admin.token_rights import RIGHTS
 
-_LAST_PAGE = 1_000_000
-"""More than that SQLite cannot count to."""
-
 
 def _check(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     name = values.get("domain")
@@ -31,8 +28,7 @@ def _check(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
 
 def _audit(door: Door, values: Values) -> Any:  # noqa: ANN401  likewise
     name = values.get("domain")
-    page = min(int(values.get("page", 1)), _LAST_PAGE)
-    size = min(int(values.get("size", audit.PAGE)), MAX_PAGE)
+    page, size = int(values.get("page", 1)), min(int(values.get("size", audit.PAGE)), MAX_PAGE)
     return audit.changes(door, parse_domain(name) if name else None, page, size)
 
 
